@@ -1,0 +1,65 @@
+"""Drop pictures whose caption says nothing of them: too short, a URL, a file's name, the same words over and over.
+
+Source: DataComp (arXiv 2304.14108), basic filtering: more than 2 words and more than 5 characters.
+"""
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar
+
+from pipeline.samples import Sample, Verdict
+from pipeline.stage import Needs
+
+# Scripts without spaces: each of their characters counts as a word (kana, Han, Thai, Lao, Khmer).
+_WORD = re.compile("[\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\u0e01-\u0eff\u1780-\u17ff]|[^\\W_]+(?:['\u2019-][^\\W_]+)*")
+_URL = re.compile(r"https?://|www\.\w|\b[\w-]+\.(?:com|net|org|info|io|co\.uk|de|fr|ru|cn|jp)\b", re.IGNORECASE)
+_FILE_NAME = re.compile(
+    r"\b[\w-]+\.(?:jpe?g|png|gif|webp|bmp|tiff?|heic|psd|svg|pdf|mp4|mov|avi)\b|\b(?:IMG|DSC|DSCN|DSCF|PXL|MVI|DCIM)[_-]?\d{3,}",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class CaptionText:
+    """Keep a sample with a usable caption. Dialogues and samples without a picture have none to judge, and are kept."""
+
+    scores: ClassVar[tuple[str, ...]] = ("caption_chars", "caption_words", "caption_repetition")
+    needs: ClassVar[Needs] = Needs()
+
+    min_chars: int = 6  # without the blanks around it
+    min_words: int = 3
+    max_repetition: float = 0.5  # share of the pairs of neighbouring words that were there before; it stays below
+    allow_urls: bool = False
+    allow_file_names: bool = False  # "sunset.jpg", "IMG_2041"
+
+    def setup(self) -> None:
+        pass
+
+    def judge(self, samples: list[Sample]) -> list[Verdict]:
+        return [self._judge(sample) for sample in samples]
+
+    def _judge(self, sample: Sample) -> Verdict:
+        if sample.turns or not sample.images:
+            return Verdict(True)
+        caption = sample.caption.strip()
+        words = _WORD.findall(caption.lower())
+        repetition = _repetition(words)
+        scores = {"caption_chars": float(len(caption)), "caption_words": float(len(words)), "caption_repetition": repetition}
+        for reason, is_so in (
+            ("no_caption", not caption),
+            ("caption_too_short", len(caption) < self.min_chars),
+            ("caption_has_url", not self.allow_urls and bool(_URL.search(caption))),
+            ("caption_has_file_name", not self.allow_file_names and bool(_FILE_NAME.search(caption))),
+            ("caption_has_few_words", len(words) < self.min_words),
+            ("caption_repeats_itself", repetition >= self.max_repetition),
+        ):
+            if is_so:
+                return Verdict(False, reason, scores)
+        return Verdict(True, scores=scores)
+
+
+def _repetition(words: list[str]) -> float:
+    """The share of neighbouring pairs that were there before. Pairs, not words: a long caption repeats "the" and is none the worse."""
+    pairs = list(pairwise(words))
+    return 1.0 - len(set(pairs)) / len(pairs) if pairs else 0.0

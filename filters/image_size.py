@@ -1,0 +1,44 @@
+"""Drop pictures that are too small for the crops that they would be cut to."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from filters.pictures import worst
+from pipeline.buckets import choose_bucket, cover_scale, make_buckets
+from pipeline.samples import Sample, Verdict
+from pipeline.stage import Needs
+
+
+@dataclass(frozen=True)
+class ImageSize:
+    """Keep a sample none of whose pictures has too short a side, or would be enlarged too much to cover its bucket."""
+
+    scores: ClassVar[tuple[str, ...]] = ("min_side", "upscale")
+    needs: ClassVar[Needs] = Needs()
+
+    target_size: int  # pixels, of the square bucket; a recipe that leaves it out means its [tokens] target_size
+    min_side: int = 0  # pixels, of the shorter side
+    max_upscale: float = 1.33  # factor by which a picture may be enlarged to cover its bucket
+    roles: tuple[str, ...] = ()  # pictures to look at; empty: image, image_1, ...
+
+    def __post_init__(self) -> None:
+        make_buckets(self.target_size)  # refuses a size that has none
+
+    def setup(self) -> None:
+        pass
+
+    def judge(self, samples: list[Sample]) -> list[Verdict]:
+        return [self._judge(sample) for sample in samples]
+
+    def _judge(self, sample: Sample) -> Verdict:
+        buckets = make_buckets(self.target_size)
+        side = worst(sample, self.roles, lambda h: min(h.width, h.height), min)
+        upscale = worst(sample, self.roles, lambda h: cover_scale(h.width, h.height, choose_bucket(h.width, h.height, buckets)), max)
+        if side is None or upscale is None:
+            return Verdict(True)
+        scores = {"min_side": float(side), "upscale": upscale}
+        if side < self.min_side:
+            return Verdict(False, "side_too_short", scores)
+        if upscale > self.max_upscale:
+            return Verdict(False, "upscaled_too_much", scores)
+        return Verdict(True, scores=scores)

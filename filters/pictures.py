@@ -1,0 +1,22 @@
+"""Which pictures of a sample a filter looks at, and which verdict several of them get."""
+
+import re
+from collections.abc import Callable
+
+from pipeline.samples import ImageHeader, Sample
+
+_PLAIN_ROLE = re.compile(r"image(_\d+)?")
+
+
+def judged_roles(sample: Sample, roles: tuple[str, ...]) -> list[str]:
+    """The sample's roles among `roles`; of an empty `roles`, its plain pictures: `image`, `image_1`, ...
+
+    Maps (depth, segmentation, ...) and edits belong to a plain picture and share its fate: they may well be flat, or small in bytes.
+    """
+    return [role for role in sample.images if (role in roles if roles else _PLAIN_ROLE.fullmatch(role))]
+
+
+def worst(sample: Sample, roles: tuple[str, ...], measure: Callable[[ImageHeader], float], choose: Callable[..., float]) -> float | None:
+    """The lowest or highest (`choose` is min or max) measure of the judged pictures; None where there is none to judge."""
+    values = [measure(sample.headers[role]) for role in judged_roles(sample, roles)]
+    return choose(values) if values else None

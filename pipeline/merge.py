@@ -1,0 +1,191 @@
+"""From finished units to the output: the ledger's parts, the token shards, the index, and last the manifest.
+
+Units are taken in their order, so the output does not depend on who did which unit when. Two things can only be known here, over the whole
+run: a key that two units share (the later sample fails, for shards whose keys are not unique cannot be searched), and samples that a
+filter calls duplicates of each other (the later one is rejected).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline import paths
+from pipeline.ledger import DISPOSITIONS, LEDGER_FOLDER, PART_NAME, signature_column
+from pipeline.shards.arrow_file import read_arrow, write_arrow
+from pipeline.shards.manifest import FileEntry, Manifest, describe_file
+from pipeline.shards.schema import INDEX, INDEX_SCHEMA, MANIFEST, SHARD_NAME, TEXT_TOKENIZER, TOKENS_FOLDER, index_rows, token_schema
+from pipeline.unit_job import unit_files
+
+LEDGER_PART_ROWS = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What the manifest says of the data beside its files."""
+
+    token_dtype: str
+    vocabulary: Mapping[str, object]
+    vq: Mapping[str, object]
+    recipe: str
+    text_tokenizer: bytes  # the file itself, which travels with the shards
+
+
+def merge_units(
+    output: str, work_folder: str, units: Sequence[int], signers: Sequence[str], identity: Identity, shard_bytes: int
+) -> Manifest:
+    """Write OUTPUT's ledger and token shards from its finished units, the manifest last.
+
+    Args:
+        units: Numbers of the units, all finished, in order.
+        signers: Names of the filters that left signatures.
+        shard_bytes: A shard is closed once it holds this much.
+    """
+    marks = _find_repeats(work_folder, units, signers)
+    ledger, counts = _write_ledger(output, work_folder, units, signers, marks)
+    folder = paths.join(output, TOKENS_FOLDER)
+    shards, index = _write_shards(folder, work_folder, units, marks, np.dtype(identity.token_dtype), shard_bytes)
+    write_arrow(paths.join(folder, INDEX), index)
+    paths.commit_bytes(paths.join(folder, TEXT_TOKENIZER), identity.text_tokenizer)
+    manifest = Manifest(
+        token_dtype=identity.token_dtype,
+        vocabulary=identity.vocabulary,
+        vq=identity.vq,
+        recipe=identity.recipe,
+        counts=counts,
+        shards=shards,
+        index=describe_file(paths.join(folder, INDEX), rows=index.num_rows),
+        text_tokenizer=describe_file(paths.join(folder, TEXT_TOKENIZER)),
+        ledger=ledger,
+    )
+    paths.commit_bytes(paths.join(folder, MANIFEST), manifest.dump())
+    return manifest
+
+
+Marks = dict[int, dict[int, tuple[str, str, str]]]  # unit -> ledger row -> disposition, stage, reason
+
+
+def _find_repeats(work_folder: str, units: Sequence[int], signers: Sequence[str]) -> Marks:
+    """Accepted rows whose key or signature an earlier accepted row has, by unit and row."""
+    columns = ["key", "disposition", *map(signature_column, signers)]
+    tables = [_unit_ledger(work_folder, unit, columns) for unit in units]
+    if not tables:
+        return {}
+    unit_of = np.repeat(np.array(units), [table.num_rows for table in tables])
+    row_of = np.concatenate([np.arange(table.num_rows) for table in tables])
+    table = pa.concat_tables(tables)
+    alive = pc.equal(table["disposition"], "accepted").to_numpy()
+    marks: Marks = {}
+    checks = [("key", ("failed", "merge", "duplicate_key"))]
+    checks += [(signature_column(name), ("rejected", name, name.removesuffix("s"))) for name in signers]
+    for column, mark in checks:
+        for place in _later_of_equals(table[column], alive):
+            alive[place] = False
+            marks.setdefault(int(unit_of[place]), {})[int(row_of[place])] = mark
+    return marks
+
+
+def _later_of_equals(column: pa.ChunkedArray, alive: np.ndarray) -> np.ndarray:
+    """Places of the living values that an earlier living one equals; nulls equal nothing."""
+    places = np.flatnonzero(alive & column.is_valid().to_numpy())
+    if not len(places):
+        return places
+    codes = column.take(pa.array(places)).combine_chunks().dictionary_encode()
+    codes = codes.combine_chunks() if isinstance(codes, pa.ChunkedArray) else codes
+    values = codes.indices.to_numpy(zero_copy_only=False)
+    _, first = np.unique(values, return_index=True)
+    return np.delete(places, first)
+
+
+def _write_ledger(
+    output: str, work_folder: str, units: Sequence[int], signers: Sequence[str], marks: Marks
+) -> tuple[tuple[FileEntry, ...], dict[str, int]]:
+    entries: list[FileEntry] = []
+    counts = dict.fromkeys(("input", *DISPOSITIONS), 0)
+    held: list[pa.Table] = []
+
+    def close() -> None:
+        path = paths.join(output, LEDGER_FOLDER, PART_NAME.format(len(entries)))
+        table = pa.concat_tables(held)
+        paths.commit(path, lambda file: pq.write_table(table, file, compression="zstd"))
+        entries.append(describe_file(path, rows=table.num_rows))
+        held.clear()
+
+    for unit in units:
+        table = _unit_ledger(work_folder, unit).drop_columns([signature_column(name) for name in signers])
+        table = _marked(table, marks.get(unit, {}))
+        counts["input"] += table.num_rows
+        for name in DISPOSITIONS:
+            counts[name] += pc.sum(pc.equal(table["disposition"], name)).as_py() or 0
+        held.append(table)
+        if sum(part.num_rows for part in held) >= LEDGER_PART_ROWS:
+            close()
+    if held:
+        close()
+    return tuple(entries), counts
+
+
+def _marked(table: pa.Table, marks: Mapping[int, tuple[str, str, str]]) -> pa.Table:
+    if not marks:
+        return table
+    changed = {name: table[name].to_pylist() for name in ("disposition", "stage", "reason", "tokens", "status", "error_message")}
+    for row, (disposition, stage, reason) in marks.items():
+        changed["disposition"][row], changed["stage"][row], changed["reason"][row], changed["tokens"][row] = disposition, stage, reason, 0
+        if disposition == "failed":
+            changed["status"][row] = f"failed_to_{stage}"
+            changed["error_message"][row] = "an earlier sample of the run has the same key"
+    for name, values in changed.items():
+        place = table.schema.get_field_index(name)
+        table = table.set_column(place, name, pa.array(values, table.schema.field(name).type))
+    return table
+
+
+def _write_shards(
+    folder: str, work_folder: str, units: Sequence[int], marks: Marks, dtype: np.dtype, shard_bytes: int
+) -> tuple[tuple[FileEntry, ...], pa.Table]:
+    entries: list[FileEntry] = []
+    index: list[pa.Table] = []
+    for number, table in enumerate(_gather(_kept_tables(work_folder, units, marks), shard_bytes)):
+        path = paths.join(folder, SHARD_NAME.format(number))
+        write_arrow(path, table)
+        rows = index_rows(table, number)
+        index.append(rows)
+        tokens, loss_tokens = (pc.sum(rows[name]).as_py() or 0 for name in ("tokens", "loss_tokens"))
+        entries.append(describe_file(path, table.num_rows, tokens, loss_tokens))
+    if not entries:  # nothing was accepted: an empty shard still says what the columns are
+        path = paths.join(folder, SHARD_NAME.format(0))
+        write_arrow(path, token_schema(dtype).empty_table())
+        entries.append(describe_file(path))
+    whole = pa.concat_tables([INDEX_SCHEMA.empty_table(), *index]).unify_dictionaries()
+    return tuple(entries), whole
+
+
+def _kept_tables(work_folder: str, units: Sequence[int], marks: Marks) -> Iterator[pa.Table]:
+    for unit in units:
+        table = read_arrow(paths.join(work_folder, unit_files(unit).tokens))
+        if unit in marks:
+            gone = _unit_ledger(work_folder, unit, ["key"])["key"].take(pa.array(sorted(marks[unit])))
+            table = table.filter(pc.invert(pc.is_in(table["key"], value_set=gone.combine_chunks())))
+        yield table
+
+
+def _gather(tables: Iterator[pa.Table], shard_bytes: int) -> Iterator[pa.Table]:
+    """Join tables until they hold `shard_bytes`; a table is never divided."""
+    held: list[pa.Table] = []
+    for table in tables:
+        if table.num_rows:
+            held.append(table)
+        if sum(part.nbytes for part in held) >= shard_bytes:
+            yield pa.concat_tables(held).combine_chunks()
+            held = []
+    if held:
+        yield pa.concat_tables(held).combine_chunks()
+
+
+def _unit_ledger(work_folder: str, unit: int, columns: list[str] | None = None) -> pa.Table:
+    fs, path = paths.open_fs(paths.join(work_folder, unit_files(unit).ledger))
+    with fs.open(path, "rb") as file:
+        return pq.read_table(file, columns=columns)

@@ -1,0 +1,174 @@
+"""Run units on Ray: plain actors and a small scheduler of our own.
+
+    driver --unit--> Worker (CPU: read, filter, decode, crop; commits the unit) --batch of one bucket--> EncoderActor (GPU, or CPU)
+
+A worker does one unit at a time and hands its batches to the encoders in turn, at most a few ahead, so what is decoded and waiting stays
+bounded. Nothing flows through the driver but unit numbers and reports. Ray Data was measured and set aside (two actor pools that want all
+CPUs wait for ever; a row that kills its worker is retried for ever; 185 against 233 to 261 images/s).
+"""
+
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import ray
+from ray.exceptions import RayActorError
+
+from pipeline.errors import PlanError, ShardError
+from pipeline.executor import MAX_IN_FLIGHT, Encoder, EncoderSpec
+from pipeline.sources.unit import Unit
+from pipeline.unit_job import UnitJob, UnitReport
+
+logger = logging.getLogger(__name__)
+
+MAX_ATTEMPTS = 3  # a unit whose worker dies this often is given up
+MAX_CPU_ENCODERS = 4  # without a GPU: each holds the weights; few with one thread each wait less for each other than one with many
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """How many actors of each kind, and what each one asks of Ray."""
+
+    workers: int
+    worker_cpus: float
+    encoders: int
+    encoder_cpus: float
+    encoder_gpus: float
+    encoder_threads: int  # of torch, on CPUs; 0 leaves torch's own number
+
+
+def plan_placement(cpus: float, gpus: float, workers: int, num_units: int) -> Placement:
+    """Divide a cluster: an encoder a GPU, workers on the remaining cores. Without a GPU a few encoders share the cores with the workers.
+
+    Args:
+        cpus: Of the whole cluster.
+        gpus: Of the whole cluster.
+        workers: As asked for; 0 takes as many as fit.
+        num_units: More workers than units would idle.
+
+    Raises:
+        PlanError: What is asked for does not fit.
+    """
+    if cpus < 1:
+        raise PlanError(f"the cluster has {cpus:g} CPUs; at least 1 is needed")
+    if gpus >= 1:
+        encoders = int(gpus)
+        free = cpus - encoders
+        if workers > free or free < 1:
+            raise PlanError(f"{encoders} encoders and {max(workers, 1)} workers want a CPU each, the cluster has {cpus:g}")
+        return Placement(min(workers or int(free), num_units), 1.0, encoders, 1.0, 1.0, 0)
+    workers = min(workers or max(int(cpus) - 1, 1), num_units)
+    encoders = min(int(cpus), MAX_CPU_ENCODERS)
+    worker_cpus, encoder_cpus = min(1.0, cpus / 2 / workers), cpus / 2 / encoders  # both kinds share the cores half and half
+    return Placement(workers, worker_cpus, encoders, encoder_cpus, 0.0, int(cpus) // encoders)
+
+
+def run_on_ray(
+    job: UnitJob, encoder: EncoderSpec, units: Sequence[Unit], on_report: Callable[[UnitReport], None], workers: int = 0
+) -> None:
+    """Do all units on the Ray cluster that is there, or on one started here.
+
+    Args:
+        workers: CPU workers; 0 takes as many as fit.
+        on_report: Called on the driver after each unit is committed, in the order in which they finish.
+
+    Raises:
+        PlanError: The cluster cannot hold the actors.
+        ShardError: A unit killed its worker too often.
+    """
+    started_here = not ray.is_initialized()
+    if started_here:
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
+    try:
+        resources = ray.cluster_resources()
+        placement = plan_placement(resources.get("CPU", 0), resources.get("GPU", 0), workers, len(units))
+        _schedule(job, encoder, units, on_report, placement)
+    finally:
+        if started_here:
+            ray.shutdown()
+
+
+def _schedule(
+    job: UnitJob, encoder: EncoderSpec, units: Sequence[Unit], on_report: Callable[[UnitReport], None], placement: Placement
+) -> None:
+    spec, job_ref = ray.put(encoder), ray.put(job)
+    encoders = [
+        EncoderActor.options(num_cpus=placement.encoder_cpus, num_gpus=placement.encoder_gpus).remote(spec, placement.encoder_threads)
+        for _ in range(placement.encoders)
+    ]
+    actors = [Worker.options(num_cpus=placement.worker_cpus).remote(job_ref, encoders) for _ in range(placement.workers)]
+    todo, idle = deque((unit, 1) for unit in units), deque(actors)  # the unit, and which attempt it is
+    running: dict[Any, tuple[Any, Unit, int]] = {}
+    while todo or running:
+        while todo and idle:
+            actor, (unit, attempt) = idle.popleft(), todo.popleft()
+            running[actor.run.remote(unit)] = (actor, unit, attempt)
+        [done], _ = ray.wait(list(running), num_returns=1)
+        actor, unit, attempt = running.pop(done)
+        try:
+            on_report(ray.get(done))
+        except RayActorError as error:
+            logger.warning("unit %d (%s): its worker died, attempt %d of %d: %s", unit.index, unit.path, attempt, MAX_ATTEMPTS, error)
+            if attempt == MAX_ATTEMPTS:
+                place = f"{unit.path}, samples {unit.start} to {unit.stop}"
+                raise ShardError(f"unit {unit.index} ({place}) killed its worker {attempt} times; the finished units are kept") from error
+            todo.append((unit, attempt + 1))
+        idle.append(actor)
+    for actor in (*actors, *encoders):
+        ray.kill(actor)
+
+
+@ray.remote(max_restarts=-1, max_task_retries=0)
+class EncoderActor:
+    """Holds a VQ encoder."""
+
+    def __init__(self, spec: EncoderSpec, threads: int):
+        if threads:
+            os.environ.setdefault(
+                "OMP_WAIT_POLICY", "PASSIVE"
+            )  # OpenMP reads it once; spinning threads starve the workers (1.4 s for 0.04 s of work)
+            import torch
+
+            torch.set_num_threads(threads)
+        self._encoder: Encoder = spec.load()
+
+    def encode(self, pixels_BHWC: np.ndarray) -> np.ndarray:
+        return self._encoder.encode(pixels_BHWC)
+
+
+@ray.remote(max_restarts=-1, max_task_retries=0)
+class Worker:
+    """Does units, one at a time."""
+
+    def __init__(self, job: UnitJob, encoders: list[Any]):
+        self._job = job
+        self._job.setup()
+        self._encoders = encoders
+
+    def run(self, unit: Unit) -> UnitReport:
+        return self._job.run(unit, _ActorPort(self._encoders, unit.index))
+
+
+class _ActorPort:
+    """Hands batches to the encoders in turn; the codes of a batch do not depend on which one takes it."""
+
+    def __init__(self, encoders: list[Any], first: int):
+        self._encoders = encoders
+        self._next = first  # workers begin at different encoders
+        self._in_flight: deque[Any] = deque()
+
+    def submit(self, pixels_BHWC: np.ndarray) -> Any:
+        while len(self._in_flight) >= MAX_IN_FLIGHT * len(self._encoders):
+            ray.wait([self._in_flight.popleft()])
+        encoder = self._encoders[self._next % len(self._encoders)]
+        self._next += 1
+        self._in_flight.append(encoder.encode.remote(pixels_BHWC))
+        return self._in_flight[-1]
+
+    def result(self, handle: Any) -> np.ndarray:
+        codes: np.ndarray = ray.get(handle)
+        return codes

@@ -1,0 +1,150 @@
+"""The things that flow. Read this file first.
+
+    Sample --task--> Conversation --VQ encoder, layout--> TokenSequence
+
+A source yields Samples; filters and annotators pass them on; a task turns one into a Conversation; the tokenizer makes a TokenSequence
+of it. Everything here is frozen: a stage that changes a thing returns another one (`dataclasses.replace`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+IGNORE_INDEX = -100  # label of a token that takes no loss (the default of torch's cross_entropy)
+
+Box = tuple[float, float, float, float]  # x0, y0, x1, y1 as fractions of width and height, origin at the top left
+
+
+@dataclass(frozen=True, slots=True)
+class ImageHeader:
+    """What an encoded picture says of itself before it is decoded."""
+
+    format: str  # as Pillow names it: "JPEG", "PNG", ...
+    width: int  # pixels, after the EXIF orientation is applied
+    height: int  # pixels, after the EXIF orientation is applied
+    num_bytes: int
+    num_frames: int = 1
+    mode: str = "RGB"  # Pillow's mode of the stored pixels: "P", "CMYK", "I;16", ...
+    orientation: int = 1  # EXIF tag 274; 1 is upright
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """A phrase of the caption, found in the image."""
+
+    phrase: str
+    box: Box
+    confidence: float  # in [0, 1]
+    span: tuple[int, int] | None = None  # the characters of the caption that say it
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """A place in a turn where an image stands: one of the sample's images, whole or a crop of it."""
+
+    name: str = "image"  # a role in Sample.images
+    box: Box | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one side says: text and images, in order."""
+
+    role: Literal["user", "assistant"]
+    content: tuple[str | ImageRef, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One record of an image-text dataset."""
+
+    key: str  # unique in the dataset; no dot in it, for webdataset cuts a file's name at the first dot
+    caption: str = ""
+    images: Mapping[str, bytes] = field(default_factory=dict)  # role -> encoded picture; "image", "depth", "edited_1", ...
+    headers: Mapping[str, ImageHeader] = field(default_factory=dict)  # role -> header; filled by the runner's first step
+    turns: tuple[Turn, ...] = ()  # a dialogue that the source brings along (VQA, editing, text only)
+    detections: tuple[Detection, ...] = ()
+    scores: Mapping[str, float] = field(default_factory=dict)  # by score name, as the filters left them
+    metadata: Mapping[str, Any] = field(default_factory=dict)  # url, licence, captioner, ...: what JSON can hold
+
+    @property
+    def main_role(self) -> str | None:
+        """The picture that the sample is about: `image`, or else its first one; None for text."""
+        return "image" if "image" in self.images else next(iter(self.images), None)
+
+
+@dataclass(frozen=True, slots=True)
+class BadSample:
+    """What a source yields for a record that it cannot make a Sample of: it goes into the ledger as failed."""
+
+    key: str
+    reason: str  # snake_case
+    message: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a filter says of one sample.
+
+    A filter looks at several numbers (bytes, pixels, frames), and all of them are kept, so that thresholds can be moved later: hence a
+    mapping and not one score.
+    """
+
+    keep: bool
+    reason: str = ""  # why not, in snake_case: it becomes a counter's name
+    scores: Mapping[str, float] = field(default_factory=dict)  # by score name
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """What a stage returns in place of an item that it leaves out on purpose."""
+
+    key: str
+    reason: str  # snake_case
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A sample in the form of one task. Pixels stay in the sample: a turn refers to them."""
+
+    key: str
+    task: str
+    turns: tuple[Turn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSpan:
+    """Where an image lies in a token sequence: `start` is the position of its start-of-image token."""
+
+    start: int
+    height: int  # pixels
+    width: int  # pixels
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenSequence:
+    """One training sequence: one row of a token shard."""
+
+    key: str
+    task: str
+    input_ids: np.ndarray  # [L] uint16 or uint32, as the vocabulary needs
+    loss_spans: tuple[tuple[int, int], ...]  # half-open, ascending, not touching; the tokens in them take loss
+    images: tuple[ImageSpan, ...] = ()
+    caption: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def num_loss_tokens(self) -> int:
+        return sum(stop - start for start, stop in self.loss_spans)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """[L] int64: `input_ids` inside the loss spans, IGNORE_INDEX elsewhere. Not shifted."""
+        labels = np.full(len(self.input_ids), IGNORE_INDEX, np.int64)
+        for start, stop in self.loss_spans:
+            labels[start:stop] = self.input_ids[start:stop]
+        return labels

@@ -1,0 +1,1 @@
+"""Samples become token sequences here, and token sequences pictures again."""

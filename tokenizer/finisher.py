@@ -1,0 +1,118 @@
+"""From a filtered sample to its token sequences: tasks, text, crops, and the codes put in.
+
+What `pipeline.unit_job` calls a finisher: it plans without decoding, decodes and cuts, and lays the codes out.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pipeline.buckets import choose_bucket, make_buckets
+from pipeline.dice import dice
+from pipeline.images import Crop, apply_crop, decode_rgb, plan_crop
+from pipeline.samples import Conversation, Drop, ImageRef, Sample, TokenSequence
+from pipeline.unit_job import Picture, Work
+from tokenizer.options import TokenOptions
+from tokenizer.sequence import Outline, fill, outline
+from tokenizer.tasks.task import WeightedTask, draw_tasks
+from tokenizer.text import TextTokenizer
+
+SEQUENCE_TOKENS = "sequence_tokens"  # the ledger's column for the length of a sample's longest sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A sequence that waits for its codes."""
+
+    outline: Outline
+    caption: str
+    metadata: Mapping[str, Any]
+
+
+@dataclass
+class SequenceMaker:
+    """The tokenizer's half of a unit of work."""
+
+    options: TokenOptions
+    tasks: tuple[WeightedTask, ...]
+    seed: int
+    _text: TextTokenizer | None = field(default=None, init=False, repr=False)
+
+    def setup(self) -> None:
+        self._text = TextTokenizer(self.options.text_path)
+
+    def work(self, sample: Sample) -> Work | Drop:
+        """Draw the sample's tasks and lay out their sequences; no pixel is decoded."""
+        crops = self._plan_crops(sample)
+        conversations = self._conversations(sample, {ref: (crop.width, crop.height) for ref, crop in crops.items()})
+        if isinstance(conversations, Drop):
+            return conversations
+        sizes = {ref: (crop.width, crop.height) for ref, crop in crops.items()}
+        drafts = [
+            Draft(outline(conversation, sizes, self._loaded_text), sample.caption, self._metadata(sample, repeat))
+            for repeat, conversation in conversations
+        ]
+        scores = {SEQUENCE_TOKENS: float(max(draft.outline.length for draft in drafts))}
+        fitting = tuple(draft for draft in drafts if draft.outline.length <= self.options.max_tokens)
+        if not fitting:
+            return Drop(sample.key, "too_long", scores)
+        shown = dict.fromkeys(slot.ref for draft in fitting for slot in draft.outline.slots)
+        return Work(fitting, tuple(Picture(ref, crops[ref]) for ref in shown), scores)
+
+    def pixels(self, sample: Sample, work: Work) -> list[np.ndarray]:
+        """uint8 [H, W, 3] of each picture; every file is decoded once."""
+        decoded = {name: decode_rgb(sample.images[name]) for name in dict.fromkeys(picture.ref.name for picture in work.pictures)}
+        return [np.asarray(apply_crop(decoded[picture.ref.name], picture.crop)) for picture in work.pictures]
+
+    def finish(self, work: Work, codes: list[np.ndarray]) -> list[TokenSequence]:
+        """The sequences, with the codes laid out."""
+        by_ref = {picture.ref: codes_HW for picture, codes_HW in zip(work.pictures, codes, strict=True)}
+        return [
+            fill(draft.outline, [by_ref[slot.ref] for slot in draft.outline.slots], self._loaded_text, draft.caption, draft.metadata)
+            for draft in work.drafts
+        ]
+
+    @property
+    def _loaded_text(self) -> TextTokenizer:
+        assert self._text is not None, "setup() comes first"
+        return self._text
+
+    def _plan_crops(self, sample: Sample) -> dict[ImageRef, Crop]:
+        """One place for the cut in all pictures of a sample: pictures of one size stay in line."""
+        at = (0.5, 0.5)
+        if self.options.crop == "random":
+            rng = dice(self.seed, sample.key, "crop")
+            at = (rng.random(), rng.random())
+        buckets = make_buckets(self.options.target_size)
+        crops = {}
+        for role, header in sample.headers.items():
+            size = (header.width, header.height)
+            crops[ImageRef(role)] = plan_crop(size, choose_bucket(*size, buckets), at)
+        return crops
+
+    def _conversations(self, sample: Sample, sizes: dict[ImageRef, tuple[int, int]]) -> list[tuple[int, Conversation]] | Drop:
+        """The drawn conversations, each with the number of times that its task was drawn before."""
+
+        def attempt(number: int, repeat: int) -> Conversation | Drop:
+            weighted = self.tasks[number]
+            return weighted.task.format(sample, sizes, dice(self.seed, sample.key, f"task {number} {weighted.kind} {repeat}"))
+
+        first = [attempt(number, 0) for number in range(len(self.tasks))]
+        usable = [number for number, result in enumerate(first) if isinstance(result, Conversation)]
+        if not usable:
+            return next(result for result in first if isinstance(result, Drop))
+        point = dice(self.seed, sample.key, "tasks").random()
+        drawn = draw_tasks([self.tasks[number].weight for number in usable], sum(task.weight for task in self.tasks), point)
+        conversations: list[tuple[int, Conversation]] = []
+        for place, index in enumerate(drawn):
+            repeat = drawn[:place].count(index)
+            result = attempt(usable[index], repeat)
+            if isinstance(result, Conversation):
+                conversations.append((repeat, result))
+        return conversations or Drop(sample.key, "no_task_drawn")
+
+    def _metadata(self, sample: Sample, repeat: int) -> dict[str, Any]:
+        kept = {name: sample.metadata[name] for name in self.options.keep_metadata if name in sample.metadata}
+        return kept | ({"repeat": repeat} if repeat else {})

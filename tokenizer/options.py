@@ -1,0 +1,38 @@
+"""The `[tokens]` table of a recipe. Loads no library: a recipe is checked on a login node."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pipeline.errors import RecipeError
+from pipeline.paths import join
+from tokenizer.layout import PIXELS_PER_GRID
+
+BUNDLED_TEXT_TOKENIZER = join(__file__.replace("\\", "/").rsplit("/", 1)[0], "bundled", "text_tokenizer.json")
+
+
+@dataclass(frozen=True)
+class TokenOptions:
+    """How samples become token sequences."""
+
+    target_size: int = 512  # pixels: buckets have about the area of this square; 512, 768, 1024 are the paper's stages
+    max_tokens: int = 8192  # a longer sequence is dropped and counted, never cut
+    text: str = ""  # text_tokenizer.json in Chameleon's layout; empty takes the bundled one
+    vq: dict[str, Any] = field(
+        default_factory=lambda: {"kind": "chameleon"}
+    )  # kind and its options; without config and weights the bundled ones
+    crop: Literal["center", "random"] = "center"  # where the cut lies; random is seeded by the sample's key
+    keep_metadata: tuple[str, ...] = ()  # names in a sample's metadata that are stored beside its tokens
+    batch_pixels: int = 2_097_152  # pixels that are encoded at once: eight pictures of 512 x 512
+    waiting_pixels: int = 67_108_864  # pixels a worker holds back for full batches: 192 MiB of RGB
+    shard_bytes: int = 268_435_456  # a token shard is closed at this size
+
+    def __post_init__(self) -> None:
+        if self.target_size <= 0 or self.target_size % PIXELS_PER_GRID:
+            raise RecipeError(f"tokens.target_size: a positive multiple of {PIXELS_PER_GRID} is wanted, got {self.target_size}")
+        for name in ("max_tokens", "batch_pixels", "waiting_pixels", "shard_bytes"):
+            if getattr(self, name) <= 0:
+                raise RecipeError(f"tokens.{name}: must be above 0, got {getattr(self, name)}")
+
+    @property
+    def text_path(self) -> str:
+        return self.text or BUNDLED_TEXT_TOKENIZER
