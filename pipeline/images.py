@@ -8,10 +8,13 @@ Source: Lumina-mGPT, `FlexARItemProcessor` and `center_crop` (arXiv 2408.02657, 
 """
 
 import io
+import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -19,6 +22,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from pipeline.errors import MgptError
 from pipeline.samples import ImageHeader
 
+# What is opened. Not the rest of Pillow's list: EPS would start Ghostscript, and TGA has no signature, so that junk passes for it.
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
+PNG_EXIF_MARKS = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # one of them is in a PNG that states its orientation
 EXIF_ORIENTATION = 274  # the EXIF tag; values 5 to 8 swap width and height
 MAX_PIXELS = 178_956_970  # Pillow's own bound (twice its warning): a picture above it is never decoded, whatever the recipe says
 
@@ -84,12 +90,11 @@ def read_header(data: bytes) -> ImageHeader:
     Raises:
         PictureError: `empty_file`, `not_an_image`, `broken_header` or `too_many_pixels`.
     """
-    if not data:
-        raise PictureError("empty_file", "0 bytes")
     with _opened(data) as image:
-        orientation = image.getexif().get(EXIF_ORIENTATION, 1)
+        orientation = _orientation(image, data)
         width, height = image.size if orientation not in (5, 6, 7, 8) else image.size[::-1]
-        frames = getattr(image, "n_frames", 1)
+        # The further pictures of an MPO are depth or gain maps of the first, as telephones write them: it does not move.
+        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
         return ImageHeader(image.format or "", width, height, len(data), frames, image.mode, orientation)
 
 
@@ -154,11 +159,13 @@ def _halve(width: int, height: int, crop_width: int, crop_height: int) -> tuple[
 @contextmanager
 def _opened(data: bytes) -> Iterator[Image.Image]:
     """Open with Pillow; whatever goes wrong inside the block becomes a PictureError."""
+    if not data:
+        raise PictureError("empty_file", "0 bytes")
     opened = False
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's bomb warning (the bound above decides), broken EXIF, odd TIFF tags
-            with Image.open(io.BytesIO(data)) as image:
+            with Image.open(io.BytesIO(data), formats=_known_formats()) as image:
                 opened = True
                 if image.width * image.height > MAX_PIXELS:
                     raise PictureError("too_many_pixels", f"{image.width} x {image.height}")
@@ -167,12 +174,31 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
         raise PictureError("too_many_pixels", str(error)) from error
     except UnidentifiedImageError as error:
         raise PictureError("not_an_image", _looks_like(data)) from error
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        # Pillow's plug-ins raise any of these on damaged files
-        reason = "broken_image" if opened else "broken_header"
-        raise PictureError(reason, f"{type(error).__name__}: {error}") from error
+    except (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        raise _broken(error, opened) from error
+    except (RuntimeError, struct.error, zlib.error) as error:
+        raise _broken(error, opened) from error
     except MemoryError as error:
         raise PictureError("out_of_memory", "the picture does not fit into memory") from error
+
+
+def _broken(error: Exception, opened: bool) -> PictureError:
+    """Pillow's plug-ins raise nearly anything on damaged files: the two lists above come from feeding them damaged files at random."""
+    return PictureError("broken_image" if opened else "broken_header", f"{type(error).__name__}: {error}")
+
+
+@lru_cache(maxsize=1)
+def _known_formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)  # an older Pillow knows no AVIF
+
+
+def _orientation(image: Image.Image, data: bytes) -> int:
+    """The EXIF orientation, 1 to 8, without decoding: to look for EXIF behind a PNG's pixels, Pillow would decode them."""
+    if image.format == "PNG" and not any(mark in data for mark in PNG_EXIF_MARKS):
+        return 1
+    value = image.getexif().get(EXIF_ORIENTATION, 1)
+    return int(value) if value in range(1, 9) else 1
 
 
 def _looks_like(data: bytes) -> str:

@@ -9,6 +9,8 @@ from pipeline import paths
 from pipeline.errors import RecipeError, VerificationError
 from pipeline.shards.schema import FORMAT_VERSION, MANIFEST, TOKENS_FOLDER
 
+TOKEN_DTYPES = ("uint16", "uint32")
+
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
@@ -77,9 +79,23 @@ def load_manifest(folder: str) -> Manifest:
             raise VerificationError(f"{path}: format version {version}, this reader knows {FORMAT_VERSION}")
         files = {name: tuple(FileEntry(**entry) for entry in table[name]) for name in ("shards", "ledger")}
         single = {name: FileEntry(**table[name]) for name in ("index", "text_tokenizer")}
-        return Manifest(**{**table, **files, **single})
+        manifest = Manifest(**{**table, **files, **single})
+        _check(manifest)
+        return manifest
     except (ValueError, KeyError, TypeError) as error:
         raise VerificationError(f"{path}: damaged ({type(error).__name__}: {error})") from error
+
+
+def _check(manifest: Manifest) -> None:
+    """Refuse values that are none, before anything is computed with them."""
+    if manifest.token_dtype not in TOKEN_DTYPES:
+        raise ValueError(f"token_dtype {manifest.token_dtype!r} is none of {', '.join(TOKEN_DTYPES)}")
+    numbers = [(name, manifest.counts[name]) for name in ("input", "accepted", "rejected", "failed")]
+    for entry in (*manifest.shards, *manifest.ledger, manifest.index, manifest.text_tokenizer):
+        numbers += [(f"{entry.name} {name}", getattr(entry, name)) for name in ("bytes", "rows", "tokens", "loss_tokens")]
+    for name, number in numbers:
+        if type(number) is not int or number < 0:
+            raise ValueError(f"{name} is {number!r}, a number from 0 on is wanted")
 
 
 def describe_file(path: str, rows: int = 0, tokens: int = 0, loss_tokens: int = 0) -> FileEntry:

@@ -55,11 +55,11 @@ class Conversations:
         paths = list(self._num_items)
         first_item = sum(self._num_items[path] for path in paths[: paths.index(unit.path)])
         for number, (where, item) in enumerate(iterate_items(unit.path, unit.start, unit.stop), start=first_item + unit.start):
-            key = as_key(str(item["id"])) if isinstance(item, dict) and isinstance(item.get("id"), str | int) else str(number)
+            key = _key(item, number)
             try:
-                yield self._make_sample(item, escape(key), unit.path)
+                yield self._make_sample(item, key, unit.path)
             except _BadItem as error:
-                yield BadSample(escape(key), error.reason, escape(f"{where}: {error.message}"))
+                yield BadSample(key, error.reason, escape(f"{where}: {error.message}"))
 
     def fingerprint(self) -> dict[str, str]:
         return sizes(list(self._num_items))
@@ -97,6 +97,11 @@ class Conversations:
             raise _BadItem("missing_image", f"{picture}: {type(error).__name__}") from error
         except OSError as error:
             raise ShardError(f"{picture}: {error}") from error
+
+
+def _key(item: Any, number: int) -> str:
+    name = item.get("id") if isinstance(item, dict) else None
+    return escape(as_key(str(name))) if isinstance(name, str | int) and name != "" else str(number)
 
 
 def _read_values(item: dict[str, Any]) -> list[str]:

@@ -5,11 +5,11 @@
 Everything about a scene is a function of the seed and its key.
 """
 
-import random
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pipeline.dice import dice
 from pipeline.samples import Detection, Sample
 from pipeline.sources.scene import COLORS, Scene, draw_lots, edit, pick
 from pipeline.sources.scene_drawing import draw_depth, draw_image, draw_segmentation
@@ -64,17 +64,16 @@ class Shapes:
 
     def scene(self, key: str) -> Scene:
         """What is in the scene of a key."""
-        dice = self._dice(key, "scene").random
-        return draw_lots(dice, self.max_things, self.gradient_share, frozenset(self.hold_out))
+        return draw_lots(dice(self.seed, key, "scene").random, self.max_things, self.gradient_share, frozenset(self.hold_out))
 
     def draw(self, key: str) -> Sample:
         """The sample of a key: any key, also beyond `count`."""
-        width, height = _parse(pick(self._dice(key, "size").random, self.sizes))
-        noise = self._dice(key, "texture")
+        width, height = _parse(pick(dice(self.seed, key, "size").random, self.sizes))
+        noise = dice(self.seed, key, "texture")
         grain = noise.randbytes(width * height) if noise.random() < self.texture_share else b""
         scene = self.scene(key)
         caption, spans = scene.describe()
-        edited, instruction = edit(self._dice(key, "edit").random, scene, frozenset(self.hold_out))
+        edited, instruction = edit(dice(self.seed, key, "edit").random, scene, frozenset(self.hold_out))
         draw = {
             "image": lambda: draw_image(scene, width, height, grain),
             "segmentation": lambda: draw_segmentation(scene, width, height),
@@ -86,9 +85,6 @@ class Shapes:
         )
         metadata = {"instruction_1": instruction, "edited_caption_1": edited.describe()[0]} if "edited_1" in self.roles else {}
         return Sample(key, caption, {role: draw[role]() for role in self.roles}, detections=detections, metadata=metadata)
-
-    def _dice(self, key: str, purpose: str) -> random.Random:
-        return random.Random(f"{self.seed}/{key}/{purpose}")
 
 
 def _parse(size: str) -> tuple[int, int]:

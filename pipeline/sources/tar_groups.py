@@ -97,7 +97,7 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _is_cut(group: Group, damage: DamagedTar, before: frozenset[str]) -> bool:
-    """Whether the last group before the damage lacks members: its own is cut off, or it has fewer than the group before it."""
+    """Whether the last group before the damage lacks members, as far as can be told: its own is cut, or the group before has more."""
     if damage.member:
         return escape(_split(damage.member)[0]) == group.key
-    return not before <= group.endings
+    return not before or not before <= group.endings

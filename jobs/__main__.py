@@ -1,0 +1,96 @@
+"""`mgpt VERB ...`, the same as `python -m jobs VERB ...`.
+
+Exit codes: 0 done · 1 bug · 2 usage or recipe · 3 finished, but over the allowed failure rate, or a unit could not be done · 4 the plan
+cannot run on this cluster · 5 resume refused · 6 verification failed · 130, 143 interrupted, run again to go on.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType, ModuleType
+
+from jobs import fit_text, fit_vq, inspect_shards, prepare, run, sample, train
+from jobs.recipe import load_recipe, load_tables
+from pipeline.errors import MgptError, PlanError, RecipeError, ResumeError, ShardError, VerificationError
+
+RECIPE_VERBS: dict[str, ModuleType] = {  # they take a recipe: run(recipe, args)
+    "prepare": prepare,
+    "train": train,
+    "sample": sample,
+    "run": run,
+}
+TABLE_VERBS: dict[str, ModuleType] = {  # they take a recipe of their own form: run(tables, args)
+    "fit-vq": fit_vq,
+    "fit-text": fit_text,
+}
+OTHER_VERBS: dict[str, ModuleType] = {  # run(args)
+    "inspect": inspect_shards,
+}
+EXIT_CODES: dict[type[MgptError], int] = {RecipeError: 2, ShardError: 3, PlanError: 4, ResumeError: 5, VerificationError: 6}
+INTERRUPTED, TERMINATED = 130, 143
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; the exit code."""
+    args = _parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    try:
+        if args.verb in RECIPE_VERBS:
+            code: int = RECIPE_VERBS[args.verb].run(load_recipe(args.recipe, args.set), args)
+        elif args.verb in TABLE_VERBS:
+            code = TABLE_VERBS[args.verb].run(load_tables(args.recipe, args.set), args)
+        else:
+            code = OTHER_VERBS[args.verb].run(args)
+        return code
+    except MgptError as error:
+        print(f"mgpt {args.verb}: {error}", file=sys.stderr)
+        return next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1)
+    except _Terminated:
+        print(f"mgpt {args.verb}: terminated; the same command goes on where it stopped", file=sys.stderr)
+        return TERMINATED
+    except KeyboardInterrupt:
+        print(f"mgpt {args.verb}: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # `mgpt inspect ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:  # a full disk, a read-only output: nobody's bug, and a traceback helps nobody
+        if error.errno is None:
+            raise
+        print(
+            f"mgpt {args.verb}: {error.strerror}: {error.filename or 'the output'}; what is finished is kept, run again to go on",
+            file=sys.stderr,
+        )
+        return 1
+
+
+class _Terminated(BaseException):
+    """SIGTERM, as an exception that no handler for errors catches."""
+
+
+def _on_sigterm(number: int, frame: FrameType | None) -> None:
+    raise _Terminated
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mgpt", description="From pictures and captions to token shards, and from token shards to pictures."
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for name, module in (RECIPE_VERBS | TABLE_VERBS | OTHER_VERBS).items():
+        words = (module.__doc__ or "").strip().split("\n")[0]
+        verb = verbs.add_parser(name, help=words, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        if name not in OTHER_VERBS:
+            verb.add_argument("recipe", metavar="RECIPE", help="a TOML file")
+            verb.add_argument(
+                "--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the recipe, as in tokens.target_size=256"
+            )
+            verb.add_argument("--dry-run", action="store_true", help="check the recipe, say what would be done, do nothing")
+        module.configure(verb)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What `mgpt inspect` does: one file a subcommand, and what they share."""

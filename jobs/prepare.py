@@ -1,0 +1,210 @@
+"""`mgpt prepare RECIPE`: from samples to token shards and the ledger."""
+
+import argparse
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from filters.stage import AnnotatorStage, FilterStage
+from jobs.progress import Progress, print_funnel
+from jobs.recipe import Recipe
+from pipeline import paths
+from pipeline.errors import RecipeError, ResumeError
+from pipeline.executor import run_inprocess
+from pipeline.merge import Identity, merge_units
+from pipeline.shards.manifest import Manifest, load_manifest
+from pipeline.shards.schema import MANIFEST, TOKENS_FOLDER
+from pipeline.sources.unit import Unit
+from pipeline.stage import Stage
+from pipeline.unit_job import WORK_FOLDER, UnitJob, UnitReport, load_report
+from tokenizer.finisher import SEQUENCE_TOKENS, SequenceMaker
+
+RECIPE_FILE = "recipe.json"  # in the output: the resolved recipe, and what the data depends on
+TOO_MANY_FAILED = 3  # exit code
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """No flags of its own."""
+
+
+def run(recipe: Recipe, args: argparse.Namespace) -> int:
+    """Prepare, or with --dry-run say what would be done; the exit code."""
+    plan = make_plan(recipe)
+    print(plan.describe())
+    if args.dry_run:
+        return 0
+    manifest = prepare(plan)
+    print_funnel(recipe.output)
+    return exit_code(recipe, manifest)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run, checked but not begun."""
+
+    recipe: Recipe
+    job: UnitJob
+    units: tuple[Unit, ...]
+    identity: dict[str, Any]  # what the data depends on
+    signers: tuple[str, ...]  # names of the filters that compare samples over the whole run
+
+    @property
+    def work_folder(self) -> str:
+        return self.job.work_folder
+
+    def describe(self) -> str:
+        """The plan in words."""
+        recipe = self.recipe
+        filters = ", ".join(kind for kind, _ in recipe.filters) or "none"
+        tasks = ", ".join(f"{task.kind} (weight {task.weight:g})" for task in recipe.tasks)
+        kinds = " + ".join(table["kind"] for table in recipe.resolved()["source"])
+        records = (
+            "an unknown number of" if any(unit.stop is None for unit in self.units) else str(sum(u.stop - u.start for u in self.units))
+        )
+        return "\n".join(
+            [
+                f"source      {kinds}: {records} samples in {len(self.units)} units",
+                f"filters     {filters}",
+                f"annotators  {', '.join(kind for kind, _ in recipe.annotators) or 'none'}",
+                f"tasks       {tasks}",
+                f"tokens      target {recipe.tokens.target_size}²; sequences of at most {recipe.tokens.max_tokens}, {self.job.token_dtype}",
+                f"executor    {recipe.run.executor}",
+                f"output      {recipe.output}",
+            ]
+        )
+
+
+def make_plan(recipe: Recipe) -> Plan:
+    """Check everything that can be checked before work starts.
+
+    Raises:
+        RecipeError: There is no source, or nothing in it.
+    """
+    if recipe.source is None:
+        raise RecipeError("source: missing; a recipe for `prepare` says where its samples are")
+    vocab = recipe.vocab()
+    identity = recipe.data_identity()
+    signers = tuple(_Signer(kind, item.signature) for kind, item in recipe.filters if hasattr(item, "signature"))
+    stages: list[Stage] = [FilterStage(kind, item) for kind, item in recipe.filters]
+    stages += [AnnotatorStage(kind, item) for kind, item in recipe.annotators]
+    job = UnitJob(
+        source=recipe.source,
+        stages=tuple(stages),
+        signers=signers,
+        score_names=(*(name for _, item in recipe.filters for name in item.scores), SEQUENCE_TOKENS),
+        finisher=SequenceMaker(recipe.tokens, recipe.tasks, recipe.seed),
+        token_dtype=vocab.dtype.name,
+        fingerprint=_digest(identity),
+        work_folder=paths.join(recipe.output, WORK_FOLDER),
+        batch_pixels=recipe.tokens.batch_pixels,
+        waiting_pixels=recipe.tokens.waiting_pixels,
+    )
+    units = tuple(recipe.source.plan(recipe.run.unit_size))
+    if not units:
+        raise RecipeError("source: there are no samples in it")
+    return Plan(recipe, job, units, identity, tuple(signer.name for signer in signers))
+
+
+def prepare(plan: Plan) -> Manifest:
+    """Do what is left to do of a plan, and return the manifest of the finished output.
+
+    Raises:
+        ResumeError: The output holds another run's data.
+        PlanError: The cluster cannot hold the plan.
+        ShardError: A unit could not be done; the others are kept.
+    """
+    recipe = plan.recipe
+    _claim(plan)
+    tokens_folder = paths.join(recipe.output, TOKENS_FOLDER)
+    if paths.exists(paths.join(tokens_folder, MANIFEST)):
+        paths.remove_tree(plan.work_folder)
+        print(f"{recipe.output}: already done")
+        return load_manifest(tokens_folder)
+    for folder in (plan.work_folder, tokens_folder, recipe.output, paths.join(recipe.output, "ledger")):
+        paths.remove_temporaries(folder)
+    reports = {unit.index: load_report(plan.work_folder, unit.index, plan.job.fingerprint) for unit in plan.units}
+    todo = [unit for unit in plan.units if reports[unit.index] is None]
+    with Progress(len(plan.units), [report for report in reports.values() if report]) as progress:
+        if todo:
+            _run_units(plan, todo, progress.add)
+        manifest = _merge(plan)
+    paths.remove_tree(plan.work_folder)
+    return manifest
+
+
+def exit_code(recipe: Recipe, manifest: Manifest) -> int:
+    """0, or 3 when more of the input failed than the recipe allows."""
+    failed, total = manifest.counts["failed"], max(manifest.counts["input"], 1)
+    if failed / total <= recipe.run.max_failed_fraction:
+        return 0
+    print(f"{failed} of {total} samples failed ({failed / total:.1%}); run.max_failed_fraction allows {recipe.run.max_failed_fraction:.1%}")
+    return TOO_MANY_FAILED
+
+
+def _run_units(plan: Plan, units: list[Unit], on_report: Callable[[UnitReport], None]) -> None:
+    if plan.recipe.run.executor == "ray":
+        from pipeline.ray_runner import run_on_ray
+
+        run_on_ray(plan.job, plan.recipe.vq, units, on_report, plan.recipe.run.workers)
+    else:
+        run_inprocess(plan.job, plan.recipe.vq, units, on_report)
+
+
+def _merge(plan: Plan) -> Manifest:
+    recipe, vocab = plan.recipe, plan.recipe.vocab()
+    identity = Identity(
+        token_dtype=plan.job.token_dtype,
+        vocabulary={"fingerprint": vocab.fingerprint, "size": vocab.size},
+        vq=recipe.resolved()["tokens"]["vq"] | {"fingerprint": recipe.vq.fingerprint()},
+        recipe=plan.job.fingerprint,
+        text_tokenizer=paths.read_bytes(recipe.tokens.text_path),
+    )
+    units = [unit.index for unit in plan.units]
+    return merge_units(recipe.output, plan.work_folder, units, plan.signers, identity, recipe.tokens.shard_bytes)
+
+
+def _claim(plan: Plan) -> None:
+    """Write the recipe into the output, or check that it is the one that lies there."""
+    path = paths.join(plan.recipe.output, RECIPE_FILE)
+    if paths.exists(path):
+        try:
+            stored = json.loads(paths.read_bytes(path))["identity"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ResumeError(f"{path}: damaged ({error}); take another output, or remove this one") from error
+        differences = list(_differences(stored, plan.identity, ""))
+        if differences:
+            shown = "; ".join(differences[:3]) + (f"; and {len(differences) - 3} more" if len(differences) > 3 else "")
+            raise ResumeError(
+                f"{plan.recipe.output} holds data of another recipe or input: {shown}. Take another output, or remove this one."
+            )
+        return
+    if paths.exists(paths.join(plan.recipe.output, TOKENS_FOLDER, MANIFEST)):
+        raise ResumeError(f"{plan.recipe.output} holds token shards without {RECIPE_FILE}; take another output")
+    content = {"identity": plan.identity, "resolved": plan.recipe.resolved()}
+    paths.commit_bytes(path, (json.dumps(content, indent=1, sort_keys=True) + "\n").encode())
+
+
+def _differences(stored: Any, wanted: Any, path: str) -> Any:
+    """Each place where two trees differ, in words."""
+    if isinstance(stored, dict) and isinstance(wanted, dict):
+        for name in sorted(stored.keys() | wanted.keys()):
+            yield from _differences(stored.get(name), wanted.get(name), f"{path}.{name}" if path else name)
+    elif isinstance(stored, list) and isinstance(wanted, list) and len(stored) == len(wanted):
+        for number, (old, new) in enumerate(zip(stored, wanted, strict=True)):
+            yield from _differences(old, new, f"{path}[{number}]")
+    elif stored != wanted:
+        yield f"{path} was {json.dumps(stored)}, the recipe now says {json.dumps(wanted)}"
+
+
+def _digest(identity: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class _Signer:
+    """A filter's signature under the filter's kind."""
+
+    name: str
+    signature: Callable[[Any], bytes | None]

@@ -1,0 +1,220 @@
+"""A recipe: TOML in, checked objects out. Loads no torch: a recipe is checked on a login node.
+
+Unknown keys, wrong types and missing files are refused here, before any work, with the key's path.
+"""
+
+import hashlib
+import json
+import tomllib
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from filters import FILTERS, Filter
+from filters.annotators import ANNOTATORS, Annotator
+from jobs.lm.options import SampleOptions, TrainOptions
+from jobs.overrides import apply_overrides
+from pipeline import paths
+from pipeline.config import build, build_kind
+from pipeline.errors import RecipeError
+from pipeline.shards.schema import FORMAT_VERSION
+from pipeline.sources import SOURCES, Source
+from pipeline.sources.joined import JoinedSources
+from tokenizer.options import TokenOptions
+from tokenizer.tasks import TASKS
+from tokenizer.tasks.task import WeightedTask
+from tokenizer.vocab import Vocab, load_vocab
+from tokenizer.vq import VQ, VQ_BACKENDS
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How the work is done; all but `unit_size` leave no trace in the data."""
+
+    executor: Literal["inprocess", "ray"] = "inprocess"  # the same bytes from both
+    workers: int = 0  # CPU workers of the ray executor; 0 takes as many as fit
+    max_failed_fraction: float = 0.02  # of the input; above it the run ends with exit code 3
+    unit_size: int = 1000  # samples that are done, committed and resumed together, at most 10,000; a tar is a unit of its own
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_failed_fraction <= 1:
+            raise RecipeError(f"run.max_failed_fraction: a fraction from 0 to 1 is wanted, got {self.max_failed_fraction}")
+        if not 1 <= self.unit_size <= 10_000:
+            raise RecipeError(f"run.unit_size: 1 to 10000 samples are wanted, got {self.unit_size}")
+        if self.workers < 0:
+            raise RecipeError(f"run.workers: 0 or more are wanted, got {self.workers}")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that a recipe says, as objects."""
+
+    seed: int
+    output: str
+    run: RunOptions
+    source: Source | None  # None in a recipe that only trains and samples
+    filters: tuple[tuple[str, Filter], ...]  # kind, filter
+    annotators: tuple[tuple[str, Annotator], ...]
+    tokens: TokenOptions
+    vq: VQ
+    tasks: tuple[WeightedTask, ...]
+    train: TrainOptions
+    sample: SampleOptions
+    tables: dict[str, Any] = field(repr=False)  # as written, overrides applied
+
+    def vocab(self) -> Vocab:
+        """The vocabulary of the text tokenizer, checked against the codebook."""
+        vocab = load_vocab(self.tokens.text_path)
+        if self.vq.num_codes > len(vocab.codes):
+            raise RecipeError(f"tokens.text: {self.tokens.text_path} names {len(vocab.codes)} codes, the VQ has {self.vq.num_codes}")
+        return vocab
+
+    def resolved(self) -> dict[str, Any]:
+        """The recipe with every default filled in, as it is stored beside its output."""
+        plain: dict[str, Any] = {"seed": self.seed, "run": asdict(self.run), "source": self._source_tables()}
+        plain["filter"] = [{"kind": kind} | _table(item) for kind, item in self.filters]
+        plain["annotator"] = [{"kind": kind} | _table(item) for kind, item in self.annotators]
+        plain["tokens"] = asdict(self.tokens) | {"vq": {"kind": self.tokens.vq.get("kind", "chameleon")} | _table(self.vq)}
+        plain["task"] = [{"kind": task.kind, "weight": task.weight} | _table(task.task) for task in self.tasks]
+        plain["train"], plain["sample"] = asdict(self.train), asdict(self.sample)
+        return json.loads(json.dumps(plain))  # tuples become lists, as they will be when read back
+
+    def _source_tables(self) -> list[dict[str, Any]]:
+        if self.source is None:
+            return []
+        parts = self.source.sources if isinstance(self.source, JoinedSources) else (self.source,)
+        tables = self.tables["source"] if isinstance(self.tables["source"], list) else [self.tables["source"]]
+        return [{"kind": table["kind"]} | _table(part) for part, table in zip(parts, tables, strict=True)]
+
+    def data_identity(self) -> dict[str, Any]:
+        """What the bytes of the token shards depend on: the resolved recipe's part about the data, and fingerprints of all input."""
+        assert self.source is not None
+        resolved = self.resolved()
+        identity = {name: resolved[name] for name in ("seed", "source", "filter", "annotator", "tokens", "task")}
+        identity["run"] = {"unit_size": self.run.unit_size}
+        identity["format_version"] = FORMAT_VERSION
+        identity["fingerprints"] = {"vocabulary": self.vocab().fingerprint, "vq": self.vq.fingerprint()}
+        identity["input"] = _bounded(self.source.fingerprint())
+        return identity
+
+
+def load_recipe(path: str, overrides: list[str]) -> Recipe:
+    """Read and check a recipe.
+
+    Args:
+        overrides: `--set` arguments, "tokens.target_size=256".
+
+    Raises:
+        RecipeError: What is wrong, and where.
+    """
+    return build_recipe(load_tables(path, overrides))
+
+
+def load_tables(path: str, overrides: list[str]) -> dict[str, Any]:
+    """A TOML file as it is written, overrides applied.
+
+    Raises:
+        RecipeError: No such file, or no TOML.
+    """
+    try:
+        tables = tomllib.loads(paths.read_bytes(path).decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: no valid TOML: {error}") from error
+    return apply_overrides(tables, overrides)
+
+
+def build_recipe(tables: dict[str, Any]) -> Recipe:
+    """Check parsed tables and build what they name.
+
+    Raises:
+        RecipeError: What is wrong, and where.
+    """
+    top = build(_Top, tables, "recipe")
+    tokens: TokenOptions = build(TokenOptions, top.tokens, "tokens")
+    vq: VQ = build_kind(VQ_BACKENDS, {"kind": "chameleon"} | tokens.vq, "tokens.vq")
+    vq.check()
+    for table in top.filter:  # a filter that judges by buckets means the run's own, unless it says otherwise
+        kind = FILTERS.get(table.get("kind", ""))
+        if kind is not None and any(f.name == "target_size" for f in fields(kind)):
+            table.setdefault("target_size", tokens.target_size)
+    recipe = Recipe(
+        seed=top.seed,
+        output=top.output.rstrip("/"),
+        run=build(RunOptions, top.run, "run"),
+        source=_build_source(top.source),
+        filters=_build_each(FILTERS, top.filter, "filter"),
+        annotators=_build_each(ANNOTATORS, top.annotator, "annotator"),
+        tokens=tokens,
+        vq=vq,
+        tasks=_build_tasks(top.task),
+        train=build(TrainOptions, top.train, "train"),
+        sample=build(SampleOptions, top.sample, "sample"),
+        tables=tables,
+    )
+    recipe.vocab()
+    return recipe
+
+
+@dataclass(frozen=True)
+class _Top:
+    """The top level of a recipe, before the kinds are looked up."""
+
+    output: str
+    seed: int = 0
+    run: dict[str, Any] = field(default_factory=dict)
+    source: Any = None  # a table, or a list of tables that are read one after the other
+    filter: tuple[dict[str, Any], ...] = ()
+    annotator: tuple[dict[str, Any], ...] = ()
+    tokens: dict[str, Any] = field(default_factory=dict)
+    task: tuple[dict[str, Any], ...] = ({"kind": "text_to_image"},)
+    train: dict[str, Any] = field(default_factory=dict)
+    sample: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.output:
+            raise RecipeError("output: a folder is wanted")
+
+
+def _build_source(tables: Any) -> Source | None:
+    if tables is None:
+        return None
+    if isinstance(tables, list) and tables and all(isinstance(table, dict) for table in tables):
+        return JoinedSources(tuple(build_kind(SOURCES, table, f"source[{number}]") for number, table in enumerate(tables)))
+    if not isinstance(tables, dict):
+        raise RecipeError(f"source: a table [source] or several [[source]] are wanted, got {tables!r}")
+    source: Source = build_kind(SOURCES, tables, "source")
+    return source
+
+
+def _build_each(kinds: dict[str, type], tables: tuple[dict[str, Any], ...], where: str) -> tuple[tuple[str, Any], ...]:
+    built = []
+    for number, table in enumerate(tables):
+        item = build_kind(kinds, table, f"{where}[{number}]")
+        if table["kind"] in [kind for kind, _ in built]:
+            raise RecipeError(f"{where}[{number}]: {table['kind']} is listed twice")
+        built.append((table["kind"], item))
+    return tuple(built)
+
+
+def _build_tasks(tables: tuple[dict[str, Any], ...]) -> tuple[WeightedTask, ...]:
+    tasks = []
+    for number, table in enumerate(tables):
+        weight = table.get("weight", 1.0)
+        if type(weight) not in (int, float) or weight <= 0:
+            raise RecipeError(f"task[{number}].weight: a number above 0 is wanted, got {weight!r}")
+        task = build_kind(TASKS, {name: value for name, value in table.items() if name != "weight"}, f"task[{number}]")
+        tasks.append(WeightedTask(table["kind"], task, float(weight)))
+    if not tasks:
+        raise RecipeError("task: at least one is wanted")
+    return tuple(tasks)
+
+
+def _table(item: Any) -> dict[str, Any]:
+    return {f.name: getattr(item, f.name) for f in fields(item) if f.init}
+
+
+def _bounded(fingerprint: dict[str, str], limit: int = 10_000) -> dict[str, str]:
+    """Input files by name; a digest of all of them where there are too many to write down."""
+    if len(fingerprint) <= limit:
+        return dict(fingerprint)
+    digest = hashlib.sha256(json.dumps(sorted(fingerprint.items())).encode()).hexdigest()
+    return {f"{len(fingerprint)} files": digest}

@@ -1,0 +1,40 @@
+"""`OUTPUT/report.html`: what a run made of its samples, in one file that opens anywhere."""
+
+from collections.abc import Mapping
+
+from jobs.reporting import distribution, model, pictures, summary
+from jobs.reporting.page import page
+from jobs.reporting.run_data import read_run
+from pipeline import paths
+
+REPORT_FILE = "report.html"
+
+
+def write_report(output: str, originals: Mapping[str, bytes]) -> str:
+    """Write the report from what lies in an output; what is not there (yet) has no section.
+
+    Args:
+        originals: Encoded main pictures by key, as many as could be read again; some of them are shown.
+
+    Returns:
+        The report's path.
+
+    Raises:
+        VerificationError: Something in the output is damaged.
+    """
+    data = read_run(output)
+    sections = [
+        summary.head(data),
+        summary.funnel(data),
+        pictures.pairs(data, originals),
+        model.sampled(data),
+        model.loss_curve(data),
+        distribution.tasks(data),
+        distribution.buckets(data),
+        distribution.lengths(data),
+        pictures.left_out(data, originals),
+        summary.about(data),
+    ]
+    path = paths.join(output, REPORT_FILE)
+    paths.commit_bytes(path, page(f"{summary.title(data)}: report", sections))
+    return path

@@ -1,0 +1,63 @@
+"""The report's sections on the bundled model: its loss curve and what it draws."""
+
+import io
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+
+from jobs.reporting.charts import Line, line_chart, running_mean
+from jobs.reporting.page import image, section, text
+from jobs.reporting.run_data import RunData
+from pipeline import paths
+from pipeline.errors import RecipeError
+
+SMOOTHED = 20  # the mean runs over a twentieth of the lines
+MAX_SAMPLES = 48  # pictures
+SIDE = 384  # pixels of a thumbnail's longer side
+SHOWN = ("seed", "size", "guidance")  # fields of a sample's line, below its prompt
+
+
+def loss_curve(data: RunData) -> str:
+    """Loss by step, with its running mean; held-out losses where the trainer wrote them."""
+    points = _points(data.train_log, "loss")
+    held_out = _points(data.train_log, "held_out_loss")
+    if len(points) < 2:
+        return ""
+    means = running_mean(points, max(1, len(points) // SMOOTHED))
+    lines = [Line("raw", points), Line("mean", means), *([Line("other", held_out)] if len(held_out) > 1 else [])]
+    note = f"Mean loss a token at each of {len(points):,} logged steps, and its running mean over {max(1, len(points) // SMOOTHED)}: "
+    note += f"{points[0][1]:.4g} at step {points[0][0]:,g}, {means[-1][1]:.4g} at step {means[-1][0]:,g}."
+    if held_out:
+        note += f' <i class="swatch rejected"></i> on samples held out: {held_out[-1][1]:.4g} at step {held_out[-1][0]:,g}.'
+    return section("Loss", line_chart(lines), note)
+
+
+def sampled(data: RunData) -> str:
+    """What the model drew, with the prompts."""
+    figures = "".join(_figure(data.output, line) for line in data.samples[:MAX_SAMPLES])
+    note = f"The first {MAX_SAMPLES} of {len(data.samples):,}." if len(data.samples) > MAX_SAMPLES else ""
+    return section("Drawn by the model", figures and f'<div class="pictures single">{figures}</div>', note)
+
+
+def _points(log: list[dict[str, Any]], name: str) -> list[tuple[float, float]]:
+    return [(float(line["step"]), float(line[name])) for line in log if "step" in line and isinstance(line.get(name), int | float)]
+
+
+def _figure(output: str, line: dict[str, Any]) -> str:
+    file = str(line.get("file", ""))
+    try:
+        shown = _thumbnail(paths.read_bytes(paths.join(output, "samples", file)), str(line.get("prompt", "")))
+    except (RecipeError, UnidentifiedImageError):  # it was removed or damaged since
+        shown = f'<div class="blank">{text(file)} is not there</div>'
+    facts = ", ".join(f"{name} {line[name]}" for name in SHOWN if line.get(name) is not None)
+    return f'<figure>{shown}<figcaption><bdi dir="auto">{text(line.get("prompt", ""))}</bdi>{text(facts)}</figcaption></figure>'
+
+
+def _thumbnail(data: bytes, alt: str) -> str:
+    """Pictures of a small model are small: they are kept as they are."""
+    with Image.open(io.BytesIO(data)) as picture:
+        picture = picture.convert("RGB")
+    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=90)
+    return image(file.getvalue(), "jpeg", alt, picture.size)

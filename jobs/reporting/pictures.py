@@ -1,0 +1,126 @@
+"""The report's pictures: originals beside what their tokens decode to, and samples that were left out."""
+
+import io
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from PIL import Image
+
+from jobs.inspection.decode import image_codes, load_vq
+from jobs.reporting.page import image, section, text
+from jobs.reporting.run_data import RunData, ledger_rows
+from pipeline.dice import dice
+from pipeline.errors import RecipeError, VerificationError
+from pipeline.images import PictureError, decode_rgb, decode_thumbnail
+from pipeline.samples import TokenSequence
+from pipeline.shards.reader import TokenShards
+from tokenizer.vocab import load_vocab
+
+NUM_PAIRS = 12
+NUM_CANDIDATES = 200  # keys that are looked up in the shards to find NUM_PAIRS with a picture
+MAX_LEFT_OUT = 24
+SIDE = 320  # pixels of a thumbnail's longer side
+QUALITY = 85  # JPEG
+ACCEPTED_SCORES = 3  # scores shown below a sample that was left out
+
+
+def pick_keys(shards: TokenShards, available: Iterable[str], seed: int, count: int = NUM_PAIRS) -> list[str]:
+    """Keys of samples whose pictures are shown: drawn by seed, among those available that have a picture in the shards.
+
+    Args:
+        available: Keys whose originals can be read; where there are none, any sample of the shards may be drawn.
+    """
+    keys = sorted(available)
+    if not keys and len(shards):
+        numbers = {dice(seed, str(i), "report").randrange(len(shards)) for i in range(NUM_CANDIDATES)}
+        keys = sorted({shards.read(number).key for number in numbers})
+    drawn = sorted(keys, key=lambda key: dice(seed, key, "report").random())[:NUM_CANDIDATES]
+    picked: list[str] = []
+    for key in drawn:
+        if len(picked) < count and any(shards.read(number).images for number in shards.find(key)):
+            picked.append(key)
+    return picked
+
+
+def pairs(data: RunData, originals: Mapping[str, bytes]) -> str:
+    """Originals, cut as they were for the encoder, beside the pictures that their tokens stand for."""
+    shards = data.shards
+    if shards is None:
+        return ""
+    keys = pick_keys(shards, originals, data.seed)
+    if not keys:
+        return ""
+    try:
+        vq = load_vq(shards.manifest)
+    except (RecipeError, VerificationError) as error:  # the VQ's files are elsewhere or were changed: the report says so and goes on
+        return section("Pictures and their tokens", f"<p>The pictures cannot be decoded: {text(error)}</p>")
+    vocab, rows = load_vocab(shards.text_tokenizer), ledger_rows(data.output, set(keys))
+    figures = []
+    for key in keys:
+        sequence = next(found for number in shards.find(key) if (found := shards.read(number)).images)
+        codes_HW = next(image_codes(sequence, vocab))
+        decoded = _thumbnail(Image.fromarray(vq.decode(codes_HW[None])[0]), f"decoded from tokens: {sequence.caption}")
+        original = _original(originals.get(key), rows.get(key, {}), sequence)
+        figures.append(f'<figure><div class="pair">{original}{decoded}</div>{_pair_caption(sequence)}</figure>')
+    note = "Left: what the encoder saw of the original. Right: decoded from its tokens."
+    return section("Pictures and their tokens", f'<div class="pictures">{"".join(figures)}</div>', note)
+
+
+def left_out(data: RunData, originals: Mapping[str, bytes]) -> str:
+    """Some of the samples that were left out, of every reason, with what they scored."""
+    rows = [row for number in range(MAX_LEFT_OUT) for kept in data.left_out.values() for row in kept[number : number + 1]][:MAX_LEFT_OUT]
+    rows.sort(key=lambda row: (row["disposition"], row["stage"], row["reason"]))
+    figures = "".join(_left_out_figure(data, row, originals.get(row["key"])) for row in rows)
+    total = sum(data.reasons.values())
+    return section(
+        "Samples left out", figures and f'<div class="pictures single">{figures}</div>', f"{len(rows)} of {total:,}, drawn by seed."
+    )
+
+
+def _left_out_figure(data: RunData, row: Mapping[str, Any], original: bytes | None) -> str:
+    shown = '<div class="blank">no picture</div>'
+    if original is not None:
+        try:
+            shown = _thumbnail(decode_thumbnail(original, SIDE // 2), row["caption"] or row["key"])
+        except PictureError as error:
+            shown = f'<div class="blank">{text(error.reason)}</div>'
+    details = [text(row["error_message"])] if row["error_message"] else [text(score) for score in _scores(row)]
+    size = f"{row['original_width']}x{row['original_height']}" if row["original_width"] else ""
+    why = f'<span><i class="swatch {text(row["disposition"])}"></i> {text(row["stage"])}: {text(row["reason"])}</span>'
+    caption = f'<bdi dir="auto">{text(row["caption"])}</bdi>' if row["caption"] else ""
+    key = f'<span><code class="key">{text(row["key"])}</code> {text(size)}</span><span>{", ".join(details)}</span>'
+    return f"<figure>{shown}<figcaption>{why}{caption}{key}</figcaption></figure>"
+
+
+def _scores(row: Mapping[str, Any]) -> list[str]:
+    """The last scores that the sample got: those of the stage that left it out are among them."""
+    scores = [f"{name} {value:.4g}" for name, value in row.items() if isinstance(value, float) and name != "upscale"]
+    return scores[-ACCEPTED_SCORES:]
+
+
+def _original(original: bytes | None, row: Mapping[str, Any], sequence: TokenSequence) -> str:
+    if original is None:
+        return '<div class="blank">not read again</div>'
+    try:
+        picture = decode_rgb(original)
+    except PictureError as error:
+        return f'<div class="blank">{text(error.reason)}</div>'
+    first = sequence.images[0]
+    if row.get("crop_box") and row.get("bucket") == f"{first.width}x{first.height}":
+        picture = picture.crop(row["crop_box"]).resize((first.width, first.height), Image.Resampling.BICUBIC)
+    return _thumbnail(picture, f"original: {sequence.caption}")
+
+
+def _pair_caption(sequence: TokenSequence) -> str:
+    first = sequence.images[0]
+    size = f"{first.width}x{first.height}, {len(sequence.input_ids):,} tokens"
+    caption = f'<bdi dir="auto">{text(sequence.caption)}</bdi>' if sequence.caption else ""
+    return f'<figcaption>{caption}<code class="key">{text(sequence.key)}</code> {text(size)}</figcaption>'
+
+
+def _thumbnail(picture: Image.Image, alt: str) -> str:
+    picture = picture.copy()
+    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=QUALITY)
+    return image(file.getvalue(), "jpeg", alt, picture.size)

@@ -1,0 +1,116 @@
+"""Image shards are img2dataset's: webdataset reads them, and so do we; a rerun writes the same bytes."""
+
+import json
+import tarfile
+
+import pyarrow.parquet as pq
+import pytest
+import webdataset
+
+from pipeline.samples import BadSample, Sample, Turn
+from pipeline.shards.image_shards import write_image_shard
+from pipeline.sources.webdataset import WebDataset
+from tests.broken_pictures import SIZE, html, picture
+
+SAMPLES = [
+    Sample("000000000", "a bee", {"image": picture()}, metadata={"url": "http://x", "licence": "CC0", "n": 1, "tags": ["a"]}),
+    Sample("000000001", "caf\u00e9", {"image": picture("PNG"), "depth": picture("PNG")}, metadata={"n": 2.5, "original_width": 4000}),
+    BadSample("000000002", "missing_file", "gone.jpg", metadata={"url": "http://y"}),
+    Sample("000000003", "a page", {"image": html()}),
+    Sample("deep/er", "", {"image": picture("WEBP")}),
+]
+
+
+def test_webdataset_reads_what_is_written(tmp_path):
+    write_image_shard(str(tmp_path), 3, SAMPLES)
+    records = list(webdataset.WebDataset(str(tmp_path / "00003.tar"), shardshuffle=False))
+    assert [r["__key__"] for r in records] == ["000000000", "000000001", "deep/er"]
+    assert records[0]["jpg"] == picture() and records[0]["txt"] == b"a bee"
+    assert records[1]["png"] == records[1]["depth.png"] == picture("PNG")
+    assert json.loads(records[0]["json"])["licence"] == "CC0"
+    assert "webp" in records[2]
+
+
+def test_webdataset_decodes_them_as_open_clip_does(tmp_path):
+    write_image_shard(str(tmp_path), 0, SAMPLES)
+    pipeline = (
+        webdataset.WebDataset(str(tmp_path / "00000.tar"), shardshuffle=False)
+        .decode("pilrgb")
+        .rename(image="jpg;png;jpeg;webp", text="txt")
+    )
+    pairs = [(record["image"].size, record["text"]) for record in pipeline]
+    assert pairs == [(SIZE, "a bee"), (SIZE, "caf\u00e9"), (SIZE, "")]
+
+
+def test_our_own_source_reads_what_is_written(tmp_path):
+    write_image_shard(str(tmp_path), 0, SAMPLES)
+    source = WebDataset(str(tmp_path))
+    items = [item for unit in source.plan(100) for item in source.read(unit)]
+    written = [sample for sample in SAMPLES if isinstance(sample, Sample) and sample.images["image"] != html()]
+    assert [(s.key, s.caption, s.images) for s in items] == [(s.key, s.caption, s.images) for s in written]
+    assert items[0].metadata["tags"] == ["a"] and items[0].metadata["url"] == "http://x"
+
+
+def test_every_attempted_sample_has_its_row(tmp_path):
+    write_image_shard(str(tmp_path), 0, SAMPLES)
+    rows = pq.read_table(tmp_path / "00000.parquet").to_pylist()
+    columns = ["url", "caption", "key", "status", "error_message", "width", "height", "original_width", "original_height", "exif", "sha256"]
+    assert list(rows[0]) == [*columns, "licence", "n", "tags"]
+    assert [row["status"] for row in rows] == ["success", "success", "failed_to_download", "failed_to_resize", "success"]
+    assert [row["error_message"] for row in rows[2:4]] == ["missing_file: gone.jpg", "not_an_image: an HTML page"]
+    assert [(row["width"], row["height"], row["original_width"]) for row in rows[:3]] == [
+        (*SIZE, SIZE[0]),
+        (*SIZE, 4000),
+        (None, None, None),
+    ]
+    assert [row["n"] for row in rows] == [1.0, 2.5, None, None, None]
+    assert rows[0]["tags"] == '["a"]' and len(rows[0]["sha256"]) == 64
+
+
+def test_the_statistics_add_up(tmp_path):
+    returned = write_image_shard(str(tmp_path), 0, SAMPLES)
+    stored = json.loads((tmp_path / "00000_stats.json").read_text())
+    assert stored == returned
+    assert stored["count"] == stored["successes"] + stored["failed_to_download"] + stored["failed_to_resize"] == 5
+    assert stored["status_dict"] == {"missing_file": 1, "not_an_image": 1, "success": 3}
+
+
+def test_the_same_samples_give_the_same_bytes(tmp_path):
+    for folder in ("a", "b"):
+        write_image_shard(str(tmp_path / folder), 0, iter(SAMPLES))
+    for name in ("00000.tar", "00000.parquet", "00000_stats.json"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        ([Sample("a.b", images={"image": picture()})], "'a.b'"),
+        ([Sample("__a", images={"image": picture()})], "'__a'"),
+        ([Sample("a", images={"image": picture()})] * 2, "'a' comes twice"),
+        ([Sample("a", images={"image": picture()}, turns=(Turn("user", ("x",)),))], "no place for turns"),
+    ],
+)
+def test_what_the_layout_cannot_hold_is_refused_and_leaves_nothing_behind(tmp_path, samples, message):
+    with pytest.raises(ValueError, match=message):
+        write_image_shard(str(tmp_path), 0, samples)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_shard_that_is_interrupted_is_not_finished(tmp_path):
+    write_image_shard(str(tmp_path), 0, SAMPLES)
+
+    def interrupted():
+        yield SAMPLES[0]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_image_shard(str(tmp_path), 0, interrupted())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["00000.parquet", "00000.tar"]
+    assert len(tarfile.open(tmp_path / "00000.tar").getnames()) == 10  # the earlier one, whole
+
+
+def test_a_shard_without_samples_is_whole(tmp_path):
+    assert write_image_shard(str(tmp_path), 0, [])["count"] == 0
+    assert pq.read_table(tmp_path / "00000.parquet").num_rows == 0
+    assert list(WebDataset(str(tmp_path)).read(WebDataset(str(tmp_path)).plan(10)[0])) == []

@@ -1,0 +1,51 @@
+"""Every recipe in examples/ is a valid one, and every `mgpt` command in the README runs."""
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from jobs.__main__ import main
+from jobs.recipe import load_recipe
+
+ROOT = Path(__file__).parents[1]
+RECIPES = sorted(path for path in ROOT.glob("examples/*.toml") if not path.name.startswith("fit_"))
+
+
+def readme_commands() -> list[list[str]]:
+    """The `mgpt` lines of the README's shell blocks, comments cut off."""
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    return [shlex.split(line, comments=True) for block in blocks for line in block.splitlines() if line.startswith("mgpt ")]
+
+
+@pytest.fixture
+def in_a_copy(tmp_path, monkeypatch):
+    """A working folder that sees the examples and is thrown away."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+def test_an_example_is_a_valid_recipe(path, in_a_copy, capsys):
+    load_recipe(str(path), [])
+    verb = "run" if "train" in tomllib.loads(path.read_text()) else "prepare"
+    assert main([verb, f"examples/{path.name}", "--dry-run"]) == 0
+    assert not (in_a_copy / "runs").exists()
+
+
+def test_every_command_in_the_readme_runs(in_a_copy, capsys):
+    commands = readme_commands()
+    assert len(commands) >= 7
+    for _, *arguments in commands:
+        assert main(arguments) == 0, arguments
+    assert (in_a_copy / "runs" / "photos" / "tokens" / "manifest.json").exists()
+
+
+def test_the_readme_lists_every_source():
+    from pipeline.sources import SOURCES
+
+    text = (ROOT / "README.md").read_text()
+    assert all(f"| `{kind}` |" in text for kind in SOURCES)
