@@ -25,6 +25,7 @@ from pipeline.samples import ImageHeader
 # What is opened. Not the rest of Pillow's list: EPS would start Ghostscript, and TGA has no signature, so that junk passes for it.
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
 PNG_EXIF_MARKS = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # one of them is in a PNG that states its orientation
+BAND = 256  # rows that are blended at a time: floats take eight times a picture's memory
 EXIF_ORIENTATION = 274  # the EXIF tag; values 5 to 8 swap width and height
 MAX_PIXELS = 178_956_970  # Pillow's own bound (twice its warning): a picture above it is never decoded, whatever the recipe says
 
@@ -134,12 +135,19 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         return _from_deep_gray(image).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        rgba = np.asarray(image.convert("RGBA"), np.float64)
-        if not (rgba[..., 3] < 255).any():
-            return image.convert("RGBA").convert("RGB")
-        alpha = rgba[..., 3:] / 255
-        return Image.fromarray((rgba[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8), "RGB")
+        return _over_white(image.convert("RGBA"))
     return image.convert("RGB")
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    rgba = np.asarray(image)
+    rgb = rgba[..., :3].copy()
+    for top in range(0, len(rgba), BAND):
+        band = rgba[top : top + BAND]
+        if (band[..., 3] < 255).any():
+            alpha = band[..., 3:] / 255
+            rgb[top : top + BAND] = (band[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
+    return Image.fromarray(rgb)
 
 
 def _from_deep_gray(image: Image.Image) -> Image.Image:

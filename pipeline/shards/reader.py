@@ -57,6 +57,10 @@ class TokenShards:
             raise VerificationError(
                 f"{name}: the columns are {table.schema.names}, wanted {schema.names} with {self.manifest.token_dtype} ids"
             )
+        try:
+            table.validate()
+        except pa.ArrowException as error:
+            raise VerificationError(f"{name}: damaged ({error})") from error
         return table
 
     def input_ids(self, number: int) -> np.ndarray:
@@ -73,17 +77,19 @@ class TokenShards:
         """One sequence with all that is stored of it."""
         columns, row = self._locate(number)
         table = columns.table
-        spans = self.loss_spans(number).tolist()
-        metadata = table["metadata"][row].as_py()
-        return TokenSequence(
-            key=table["key"][row].as_py(),
-            task=table["task"][row].as_py(),
-            input_ids=self.input_ids(number),
-            loss_spans=tuple((start, stop) for start, stop in spans),
-            images=tuple(ImageSpan(i["start"], i["height"], i["width"]) for i in table["images"][row].as_py()),
-            caption=table["caption"][row].as_py(),
-            metadata=json.loads(metadata) if metadata else {},
-        )
+        try:
+            metadata = table["metadata"][row].as_py()
+            return TokenSequence(
+                key=table["key"][row].as_py(),
+                task=table["task"][row].as_py(),
+                input_ids=self.input_ids(number),
+                loss_spans=tuple((start, stop) for start, stop in self.loss_spans(number).tolist()),
+                images=tuple(ImageSpan(i["start"], i["height"], i["width"]) for i in table["images"][row].as_py()),
+                caption=table["caption"][row].as_py(),
+                metadata=json.loads(metadata) if metadata else {},
+            )
+        except ValueError as error:  # text that is no UTF-8, metadata that is no JSON, half a loss span
+            raise VerificationError(f"{self.folder}: sequence {number} is damaged ({error})") from error
 
     def crc(self, number: int) -> int:
         """The CRC-32 stored for a sequence's ids."""

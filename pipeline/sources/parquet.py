@@ -27,7 +27,7 @@ from pipeline.sources.unit import Unit, cut_into_units
 IMAGE_COLUMNS = ("image", "jpg", "bytes", "png", "webp", "image_bytes", "img")  # looked for in this order
 CAPTION_COLUMNS = ("caption", "text", "TEXT", "txt")
 URL_COLUMNS = ("url", "URL")
-BATCH_ROWS = 32  # that are in memory at a time
+BATCH_ROWS = 16  # that are in memory at a time
 BUFFER = 1 << 20  # bytes a column chunk is read by; without it a row group is loaded whole
 
 

@@ -133,6 +133,13 @@ def test_half_transparent_pixels_are_truncated_as_in_the_reference():
     assert to_rgb(image).getpixel((0, 0)) == tuple(int(c * alpha + 255 * (1 - alpha)) for c in (10, 20, 30))
 
 
+def test_tall_pictures_are_blended_in_bands_without_a_seam():
+    rgba = np.random.default_rng(0).integers(0, 256, (2 * images.BAND + 10, 8, 4), dtype=np.uint8)
+    rgba[: images.BAND, :, 3] = 255  # a band without anything to blend
+    alpha = rgba[..., 3:] / 255
+    assert (np.asarray(to_rgb(Image.fromarray(rgba))) == (rgba[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)).all()
+
+
 def test_the_transparent_colour_of_a_palette_becomes_white():
     pixels = np.asarray(decode_rgb(ODD["palette_png_with_transparency"]()))
     indices = np.asarray(Image.open(io.BytesIO(ODD["palette_png_with_transparency"]())))

@@ -107,7 +107,8 @@ def test_a_shard_that_is_interrupted_is_not_finished(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write_image_shard(str(tmp_path), 0, interrupted())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["00000.parquet", "00000.tar"]
-    assert len(tarfile.open(tmp_path / "00000.tar").getnames()) == 10  # the earlier one, whole
+    with tarfile.open(tmp_path / "00000.tar") as tar:
+        assert len(tar.getnames()) == 10  # the earlier one, whole
 
 
 def test_a_shard_without_samples_is_whole(tmp_path):

@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 from pipeline.config import build_kind
+from pipeline.dice import dice
 from pipeline.errors import RecipeError
 from pipeline.sources import SOURCES
-from pipeline.sources.scene import COLORS, Scene, Thing
+from pipeline.sources.scene import COLORS, Scene, Thing, edit
 from pipeline.sources.scene_drawing import draw_image
 from pipeline.sources.scene_shapes import SHAPES
 from pipeline.sources.shapes import ROLES, Shapes
@@ -143,6 +144,14 @@ def test_an_edit_does_what_its_instruction_says():
         else:
             verbs.add("shape")
     assert verbs == {"ground", "color", "shape"}
+
+
+def test_nothing_is_ever_drawn_in_the_colour_of_its_ground_and_no_two_things_are_alike():
+    for number in range(300):
+        scene = ALL.scene(str(number))
+        for one in (scene, edit(dice(0, str(number), "edit").random, scene, frozenset())[0]):
+            assert not {thing.color for thing in one.things} & {one.ground, one.ground_end}
+            assert len({(thing.color, thing.shape) for thing in one.things}) == len(one.things)
 
 
 def test_a_scene_depends_on_seed_and_key_alone():

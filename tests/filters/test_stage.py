@@ -1,0 +1,98 @@
+"""Filters and annotators as stages; the table of filters."""
+
+import random
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import ClassVar
+
+import pytest
+
+from filters import FILTERS
+from filters.aspect_ratio import AspectRatio
+from filters.stage import AnnotatorStage, FilterStage
+from pipeline.images import read_header
+from pipeline.samples import Drop, ImageHeader, Sample, Verdict
+from pipeline.sources.shapes import Shapes
+from pipeline.stage import Needs
+
+
+def sample(key, width, height=100, **others):
+    return Sample(key, images={"image": b""}, headers={"image": ImageHeader("PNG", width, height, 9)}, **others)
+
+
+def built(kind):
+    return FILTERS[kind](**({"target_size": 256} if "target_size" in {f.name for f in fields(FILTERS[kind])} else {}))
+
+
+def test_a_filter_s_scores_stay_with_the_kept_and_the_dropped():
+    stage = FilterStage("aspect_ratio", AspectRatio(max_aspect=2.0))
+    kept, dropped = stage([sample("a", 150, scores={"before": 1.0}), sample("b", 300)])
+    assert kept == sample("a", 150, scores={"before": 1.0, "aspect_ratio": 1.5})
+    assert dropped == Drop("b", "too_elongated", {"aspect_ratio": 3.0})
+
+
+def test_a_score_that_was_not_announced_is_a_bug():
+    @dataclass(frozen=True)
+    class Secretive(AspectRatio):
+        scores: ClassVar[tuple[str, ...]] = ()
+
+    with pytest.raises(ValueError, match="fills the score 'aspect_ratio'"):
+        FilterStage("secretive", Secretive())([sample("a", 100)])
+
+
+def test_a_filter_that_forgets_a_sample_is_a_bug():
+    @dataclass(frozen=True)
+    class Forgetful(AspectRatio):
+        def judge(self, samples):
+            return [Verdict(True)]
+
+    with pytest.raises(ValueError, match="shorter"):
+        FilterStage("forgetful", Forgetful())([sample("a", 100), sample("b", 100)])
+
+
+@dataclass(frozen=True)
+class Captioner:
+    """Says how wide a picture is; loses samples on request."""
+
+    needs: ClassVar[Needs] = Needs(batch_size=3)
+    loses: str = ""
+
+    def setup(self):
+        pass
+
+    def annotate(self, samples):
+        return [replace(s, caption=f"{s.headers['image'].width} pixels") for s in samples if s.key != self.loses]
+
+
+def test_an_annotator_adds_to_every_sample():
+    stage = AnnotatorStage("captioner", Captioner())
+    assert [s.caption for s in stage([sample("a", 7), sample("b", 8)])] == ["7 pixels", "8 pixels"]
+    assert stage.needs.batch_size == 3
+
+
+def test_an_annotator_that_loses_a_sample_is_a_bug():
+    with pytest.raises(ValueError, match="captioner returns other samples"):
+        AnnotatorStage("captioner", Captioner(loses="a"))([sample("a", 7), sample("b", 8)])
+
+
+def test_score_names_are_unique_over_all_filters():
+    names = [name for kind in FILTERS.values() for name in kind.scores]
+    assert len(names) == len(set(names)) and all(name.isidentifier() for name in names)
+
+
+@pytest.mark.parametrize("kind", FILTERS)
+def test_every_filter_is_pure_and_fills_only_its_scores(kind):
+    drawn = [Shapes(count=1, sizes=("128x128", "320x64")).draw(str(i)) for i in range(12)]
+    samples = [replace(s, headers={role: read_header(data) for role, data in s.images.items()}) for s in drawn]
+    samples += [Sample("text"), Sample("caption", "only a caption")]
+    rule = built(kind)
+    assert is_dataclass(rule) and type(rule).__dataclass_params__.frozen and isinstance(rule.needs, Needs)
+    rule.setup()
+    verdicts = rule.judge(samples)
+    assert len(verdicts) == len(samples)
+    order = random.Random(1).sample(range(len(samples)), len(samples))
+    assert rule.judge([samples[i] for i in order]) == [verdicts[i] for i in order]
+    for one, verdict in zip(samples, verdicts, strict=True):
+        assert set(verdict.scores) <= set(rule.scores)
+        assert verdict.keep == (verdict.reason == "")
+        assert verdict.keep or one.images
+        assert all(type(score) is float for score in verdict.scores.values())

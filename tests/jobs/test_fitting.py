@@ -1,0 +1,87 @@
+"""`mgpt fit-vq` and `mgpt fit-text`: a recipe in, a tokenizer out."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+
+from jobs.__main__ import main
+from tokenizer.vq import ChameleonVQ
+
+ROOT = Path(__file__).parents[2]
+VQ_RECIPE = f"""
+[fit]
+config = "{ROOT}/tokenizer/vq/bundled/vqgan.yaml"
+output = "out"
+steps = 2
+plain_steps = 1
+batch_pixels = 16384
+threads = 1
+report_every = 1
+save_every = 1
+held_out_size = 64
+codebook = {{ kmeans_vectors = 64, kmeans_rounds = 1 }}
+
+[[data]]
+source = {{ kind = "shapes", count = 4, sizes = ["128x128"] }}
+
+[[held_out]]
+source = {{ kind = "shapes", count = 2, seed = 1, sizes = ["64x64"] }}
+"""
+
+
+@pytest.fixture
+def in_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["fit_vq.toml", "fit_text.toml"])
+def test_the_example_is_a_valid_recipe(name, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    assert main([name[:-5].replace("_", "-"), f"examples/{name}", "--dry-run"]) == 0
+
+
+def test_a_quantizer_is_fitted_and_can_be_used(in_a_folder, capsys):
+    (in_a_folder / "vq.toml").write_text(VQ_RECIPE)
+    assert main(["fit-vq", "vq.toml"]) == 0
+    progress = capsys.readouterr().err
+    assert "4 pictures, 0 could not be used" in progress
+    assert "step 2/2: PSNR" in progress
+    vq = ChameleonVQ("out/vqgan.yaml", "out/weights.safetensors").load()
+    assert vq.encode(np.zeros((1, 32, 32, 3), np.uint8)).shape == (1, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("fit.stepps=3", "fit: unknown key 'stepps'; did you mean 'steps'"),
+        ("fit.config=none.yaml", "none.yaml: no such file"),
+        ("fit.start_from=none.ckpt", "fit.start_from: none.ckpt: no such file"),
+        ("fit.losses.l3=1.0", "fit.losses: unknown key 'l3'"),
+        ("data.0.source.kind=tar", "data[0].source: unknown kind 'tar'"),
+        ("data=[]", "no [[data]] in the recipe"),
+        ("held_out.0.weigth=1.0", "held_out[0]: unknown key 'weigth'; did you mean 'weight'"),
+        ("train.steps=3", "unknown table 'train'"),
+    ],
+)
+def test_a_wrong_recipe_is_refused_before_any_work(in_a_folder, capsys, change, message):
+    (in_a_folder / "vq.toml").write_text(VQ_RECIPE)
+    assert main(["fit-vq", "vq.toml", "--set", change]) == 2
+    assert message in capsys.readouterr().err
+    assert not (in_a_folder / "out").exists()
+
+
+def test_a_text_tokenizer_is_fitted_and_can_be_used(in_a_folder):
+    (in_a_folder / "b.txt").write_text("a red circle and a red square\n" * 5)
+    (in_a_folder / "text.toml").write_text('output = "text_tokenizer.json"\nfiles = ["*.txt"]\nvocab_size = 16_654\n')
+    assert main(["fit-text", "text.toml"]) == 0
+    tokenizer = Tokenizer.from_file("text_tokenizer.json")
+    assert tokenizer.get_vocab_size() == 16_654
+
+
+def test_text_files_that_are_not_there_are_refused(in_a_folder, capsys):
+    (in_a_folder / "text.toml").write_text('output = "text_tokenizer.json"\nfiles = ["*.txt"]\n')
+    assert main(["fit-text", "text.toml"]) == 2
+    assert "'*.txt' names no file" in capsys.readouterr().err
