@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import RayActorError, RayTaskError
 
 from pipeline.errors import PlanError, ShardError
 from pipeline.executor import MAX_IN_FLIGHT, Encoder, EncoderSpec
@@ -78,6 +78,7 @@ def run_on_ray(
 
     Raises:
         PlanError: The cluster cannot hold the actors.
+        RecipeError: The weights do not fit.
         ShardError: A unit killed its worker too often.
     """
     started_here = not ray.is_initialized()
@@ -87,6 +88,8 @@ def run_on_ray(
         resources = ray.cluster_resources()
         placement = plan_placement(resources.get("CPU", 0), resources.get("GPU", 0), workers, len(units))
         _schedule(job, encoder, units, on_report, placement)
+    except RayTaskError as error:  # what a worker raised, as if it had been raised here
+        raise error.cause from error
     finally:
         if started_here:
             ray.shutdown()
@@ -97,10 +100,13 @@ def _schedule(
 ) -> None:
     spec, job_ref = ray.put(encoder), ray.put(job)
     encoders = [
-        EncoderActor.options(num_cpus=placement.encoder_cpus, num_gpus=placement.encoder_gpus).remote(spec, placement.encoder_threads)
+        _remote(EncoderActor)
+        .options(num_cpus=placement.encoder_cpus, num_gpus=placement.encoder_gpus)
+        .remote(spec, placement.encoder_threads)
         for _ in range(placement.encoders)
     ]
-    actors = [Worker.options(num_cpus=placement.worker_cpus).remote(job_ref, encoders) for _ in range(placement.workers)]
+    actors = [_remote(Worker).options(num_cpus=placement.worker_cpus).remote(job_ref, encoders) for _ in range(placement.workers)]
+    ray.get([actor.ready.remote() for actor in (*encoders, *actors)])
     todo, idle = deque((unit, 1) for unit in units), deque(actors)  # the unit, and which attempt it is
     running: dict[Any, tuple[Any, Unit, int]] = {}
     while todo or running:
@@ -122,34 +128,53 @@ def _schedule(
         ray.kill(actor)
 
 
-@ray.remote(max_restarts=-1, max_task_retries=0)
+def _remote(actor: type) -> Any:
+    """An actor class: started again when its process dies, but no call is repeated unseen."""
+    return ray.remote(max_restarts=-1, max_task_retries=0)(actor)
+
+
 class EncoderActor:
-    """Holds a VQ encoder."""
+    """Holds a VQ encoder. It is loaded by the first call, so that a wrong checkpoint is that call's error, and again after a crash."""
 
     def __init__(self, spec: EncoderSpec, threads: int):
-        if threads:
-            os.environ.setdefault(
-                "OMP_WAIT_POLICY", "PASSIVE"
-            )  # OpenMP reads it once; spinning threads starve the workers (1.4 s for 0.04 s of work)
-            import torch
+        self._spec = spec
+        self._threads = threads
+        self._encoder: Encoder | None = None
 
-            torch.set_num_threads(threads)
-        self._encoder: Encoder = spec.load()
+    def ready(self) -> None:
+        self._loaded()
 
     def encode(self, pixels_BHWC: np.ndarray) -> np.ndarray:
-        return self._encoder.encode(pixels_BHWC)
+        return self._loaded().encode(pixels_BHWC)
+
+    def _loaded(self) -> Encoder:
+        if self._encoder is None:
+            if self._threads:
+                os.environ.setdefault(
+                    "OMP_WAIT_POLICY", "PASSIVE"
+                )  # read once; spinning threads starve the workers: 1.4 s for 0.04 s of work
+                import torch
+
+                torch.set_num_threads(self._threads)
+            self._encoder = self._spec.load()
+        return self._encoder
 
 
-@ray.remote(max_restarts=-1, max_task_retries=0)
 class Worker:
-    """Does units, one at a time."""
+    """Does units, one at a time. Set up by the first call, and again after a crash."""
 
     def __init__(self, job: UnitJob, encoders: list[Any]):
         self._job = job
-        self._job.setup()
         self._encoders = encoders
+        self._is_set_up = False
+
+    def ready(self) -> None:
+        if not self._is_set_up:
+            self._job.setup()
+            self._is_set_up = True
 
     def run(self, unit: Unit) -> UnitReport:
+        self.ready()
         return self._job.run(unit, _ActorPort(self._encoders, unit.index))
 
 

@@ -162,6 +162,16 @@ def test_a_sequence_over_the_limit_is_dropped_and_counted(tmp_path):
     assert max(len(TokenShards(str(output)).input_ids(i)) for i in range(len(rows) - len(long))) <= 70
 
 
+@pytest.mark.parametrize("executor", ["inprocess", "ray"])
+def test_a_wrong_checkpoint_is_a_clear_error_from_both_executors(tmp_path, ray_cluster, capsys, executor):
+    config = (GOLDEN / "tokenizer" / "vqgan.yaml").read_text().replace("num_res_blocks: 2", "num_res_blocks: 1")
+    (tmp_path / "other.yaml").write_text(config)
+    recipe, _ = write_recipe(tmp_path, SHAPES)
+    assert main(["prepare", str(recipe), "--set", f"tokens.vq.config={tmp_path}/other.yaml", "--set", f"run.executor={executor}"]) == 2
+    assert "vqgan.ckpt" in (message := capsys.readouterr().err)
+    assert "unexpected decoder.up.0.block.2" in message
+
+
 def test_a_dry_run_writes_nothing(tmp_path, capsys):
     recipe, output = write_recipe(tmp_path, SHAPES)
     assert main(["prepare", str(recipe), "--dry-run"]) == 0
