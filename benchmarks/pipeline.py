@@ -86,9 +86,7 @@ def measure_memory(folder: Path, count: int, target_size: int, network: str, dty
     done.set()
     watcher.join()
     seconds = time.perf_counter() - started
-    print(
-        f"\none tar of {count} pictures in {len(plan.units)} units, target {target_size}², {network} network, {seconds:.0f} s"
-    )
+    print(f"\none tar of {count} pictures in {len(plan.units)} units, target {target_size}², {network} network, {seconds:.0f} s")
     print("| share of the run | resident memory |\n|---|---|")
     for step in range(SAMPLES_OF_MEMORY + 1):
         when, size = readings[min(step * len(readings) // SAMPLES_OF_MEMORY, len(readings) - 1)]

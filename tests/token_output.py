@@ -16,6 +16,7 @@ from tokenizer.layout import PIXELS_PER_CODE
 from tokenizer.sequence import fill, outline
 from tokenizer.tasks.text_to_image import text_to_image_prompt
 from tokenizer.text import TextTokenizer
+from tokenizer.vocab import load_vocab
 
 TEXT_TOKENIZER_PATH = str(Path(__file__).parent / "golden" / "tokenizer" / "text_tokenizer.json")
 
@@ -25,7 +26,7 @@ def write_output(
 ) -> Manifest:
     """Write OUTPUT/tokens with these sequences in this order; there is no ledger."""
     tokens = paths.join(str(folder), TOKENS_FOLDER)
-    vocab = TextTokenizer(text_tokenizer_path).vocab
+    vocab = load_vocab(text_tokenizer_path)
     shards: list[FileEntry] = []
     index: list[pa.Table] = [INDEX_SCHEMA.empty_table()]
     for start in range(0, max(len(sequences), 1), rows_per_shard):

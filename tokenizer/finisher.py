@@ -93,7 +93,7 @@ class SequenceMaker:
         return crops
 
     def _conversations(self, sample: Sample, sizes: dict[ImageRef, tuple[int, int]]) -> list[tuple[int, Conversation]] | Drop:
-        """The drawn conversations, each with the number of times that its task was drawn before."""
+        """The drawn conversations, each with the number of earlier ones that bear its task's name: a recipe may list a task twice."""
 
         def attempt(number: int, repeat: int) -> Conversation | Drop:
             weighted = self.tasks[number]
@@ -110,7 +110,7 @@ class SequenceMaker:
             repeat = drawn[:place].count(index)
             result = attempt(usable[index], repeat)
             if isinstance(result, Conversation):
-                conversations.append((repeat, result))
+                conversations.append((sum(earlier.task == result.task for _, earlier in conversations), result))
         return conversations or Drop(sample.key, "no_task_drawn")
 
     def _metadata(self, sample: Sample, repeat: int) -> dict[str, Any]:

@@ -55,8 +55,9 @@ class TextTokenizer:
 
 
 def _cut_control_names(text: str) -> list[str]:
+    """Pieces none of which spells a control token. The search goes on behind each cut, for one name can hide another's beginning."""
     pieces, end = [], 0
-    for match in CONTROL_NAME.finditer(text):
+    while match := CONTROL_NAME.search(text, end):
         middle = (match.start() + match.end()) // 2
         pieces.append(text[end:middle])
         end = middle

@@ -47,9 +47,10 @@ def print_info(path: str, as_json: bool) -> None:
         return
     samples, vocabulary, vq = info["samples"], info["vocabulary"], info["vq"]
     left_out = ", ".join(f"{samples.get(name, 0):,} {name}" for name in ("accepted", "rejected", "failed"))
+    shards = f"{info['shards']} shard{'s' * (info['shards'] != 1)}"
     lines = {
         "samples": f"{samples.get('input', 0):,} in: {left_out}",
-        "sequences": f"{info['sequences']:,} in {info['shards']} shards, {info['shortest_sequence']} to {info['longest_sequence']} tokens",
+        "sequences": f"{info['sequences']:,} in {shards}, {info['shortest_sequence']} to {info['longest_sequence']} tokens",
         "tokens": f"{info['tokens']:,}, of them {info['loss_tokens']:,} with loss ({info['loss_share']:.1%})",
         "bytes": f"{info['bytes']:,}, {info['bytes_a_sequence']:,.0f} a sequence",
         "ids": f"{info['token_dtype']}, vocabulary of {vocabulary.get('size', 0):,}, format {info['format_version']}",

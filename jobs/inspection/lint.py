@@ -33,6 +33,7 @@ class Lint:
     vocab: Vocab
     findings: Findings = field(default_factory=Findings)
     identities: list[pa.Table] = field(default_factory=list)  # key, task, repeat of each shard
+    tokens_a_step: int = TOKENS_A_STEP
 
     def run(self) -> None:
         """Look at everything."""
@@ -97,7 +98,7 @@ class Lint:
         suspects = np.zeros(rows, bool)
         start = 0
         while start < rows:
-            stop = max(start + 1, int(np.searchsorted(flat.offsets, int(flat.offsets[start]) + TOKENS_A_STEP, side="right")) - 1)
+            stop = max(start + 1, int(np.searchsorted(flat.offsets, int(flat.offsets[start]) + self.tokens_a_step, side="right")) - 1)
             suspects[start:stop] = find_suspects(cut_rows(flat, start, stop), self.vocab)
             start = stop
         for row in np.flatnonzero(suspects).tolist():
@@ -151,7 +152,8 @@ def print_lint(path: str) -> bool:
     linted = lint(path)
     manifest, counts, total = linted.shards.manifest, linted.shards.manifest.counts, linted.findings.total
     proof = " + ".join(f"{counts.get(name, 0)} {name}" for name in DISPOSITIONS) + f" = {counts.get('input', 0)} input"
-    size = f"{manifest.num_sequences:,} sequences, {manifest.num_tokens:,} tokens in {len(manifest.shards)} shards"
+    num_shards = len(manifest.shards)
+    size = f"{manifest.num_sequences:,} sequences, {manifest.num_tokens:,} tokens in {num_shards} shard{'s' * (num_shards != 1)}"
     verdict = f"{total} problem{'s' * (total != 1)}" if total else "every sequence keeps the grammar"
     print(f"{linted.shards.folder}: {size}; {proof}; {verdict}")
     linted.findings.print_all()

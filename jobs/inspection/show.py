@@ -73,6 +73,6 @@ def _show_row(row: dict[str, object] | None) -> None:
     if row is None:
         print("ledger    there is no row of it")
         return
-    said = {name: value for name, value in row.items() if value not in (None, "", 0) and name not in ("key", "caption")}
+    said = {name: value for name, value in row.items() if value is not None and value != "" and name not in ("key", "caption")}
     print("ledger    " + "\n          ".join(f"{name} {printable(str(value))}" for name, value in said.items()))
     print()

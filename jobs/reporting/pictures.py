@@ -4,6 +4,8 @@ import io
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from PIL import Image
 
 from jobs.inspection.decode import image_codes, load_vq
@@ -17,7 +19,7 @@ from pipeline.shards.reader import TokenShards
 from tokenizer.vocab import load_vocab
 
 NUM_PAIRS = 12
-NUM_CANDIDATES = 200  # keys that are looked up in the shards to find NUM_PAIRS with a picture
+NUM_CANDIDATES = 200  # sequences among which NUM_PAIRS are drawn where no original can be read
 MAX_LEFT_OUT = 24
 SIDE = 320  # pixels of a thumbnail's longer side
 QUALITY = 85  # JPEG
@@ -25,21 +27,36 @@ ACCEPTED_SCORES = 3  # scores shown below a sample that was left out
 
 
 def pick_keys(shards: TokenShards, available: Iterable[str], seed: int, count: int = NUM_PAIRS) -> list[str]:
-    """Keys of samples whose pictures are shown: drawn by seed, among those available that have a picture in the shards.
+    """Keys of samples whose pictures are shown: drawn by seed, one of each picture size in turn, so that no kind crowds out the others.
 
     Args:
         available: Keys whose originals can be read; where there are none, any sample of the shards may be drawn.
     """
-    keys = sorted(available)
+    keys = set(available)
     if not keys and len(shards):
         numbers = {dice(seed, str(i), "report").randrange(len(shards)) for i in range(NUM_CANDIDATES)}
-        keys = sorted({shards.read(number).key for number in numbers})
-    drawn = sorted(keys, key=lambda key: dice(seed, key, "report").random())[:NUM_CANDIDATES]
-    picked: list[str] = []
-    for key in drawn:
-        if len(picked) < count and any(shards.read(number).images for number in shards.find(key)):
-            picked.append(key)
-    return picked
+        keys = {shards.read(number).key for number in numbers}
+    by_size: dict[str, list[str]] = {}
+    for key, size in _picture_sizes(shards, keys).items():
+        by_size.setdefault(size, []).append(key)
+    turns = [
+        (place, dice(seed, size, "report").random(), key)
+        for size, members in by_size.items()
+        for place, key in enumerate(sorted(members, key=lambda key: dice(seed, key, "report").random()))
+    ]
+    return [key for _, _, key in sorted(turns)[:count]]
+
+
+def _picture_sizes(shards: TokenShards, keys: set[str]) -> dict[str, str]:
+    """Those of some samples that have a picture in the shards, with its size."""
+    sizes: dict[str, str] = {}
+    wanted, buckets, first = pa.array(sorted(keys), pa.string()), shards.index["bucket"].cast(pa.string()), 0
+    for entry in shards.manifest.shards:
+        own = pa.table({"key": shards.shard_table(entry.name)["key"], "bucket": buckets.slice(first, entry.rows)})
+        found = own.filter(pc.and_(pc.is_in(own["key"], value_set=wanted), pc.not_equal(own["bucket"], "")))
+        sizes |= dict(zip(found["key"].to_pylist(), found["bucket"].to_pylist(), strict=True))
+        first += entry.rows
+    return sizes
 
 
 def pairs(data: RunData, originals: Mapping[str, bytes]) -> str:

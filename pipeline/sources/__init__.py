@@ -12,7 +12,7 @@ from pipeline.sources.folder import Folder
 from pipeline.sources.parquet import Parquet
 from pipeline.sources.shapes import Shapes
 from pipeline.sources.unit import Unit
-from pipeline.sources.webdataset import WebDataset
+from pipeline.sources.webdataset_tars import WebDataset
 
 
 class Source(Protocol):

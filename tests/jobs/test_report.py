@@ -4,6 +4,7 @@ import io
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -219,6 +220,15 @@ def test_keys_are_drawn_by_seed_from_those_that_can_be_read_and_have_a_picture(t
     assert {tuple(pick_keys(shards, available, seed=seed)) for seed in range(20)} > {tuple(picked)}
     assert len(pick_keys(shards, available, seed=1, count=2)) == 2
     assert sorted(pick_keys(shards, [], seed=1)) == ["cat/tabby", "fox", "owl"]
+
+
+def test_sizes_take_turns_so_that_many_samples_of_one_do_not_crowd_out_the_others(tmp_path):
+    [fox, _, _, owl, cat] = small_sequences()
+    many = [replace(fox, key=f"fox {number}") for number in range(50)]
+    write_output(tmp_path, [*many, owl, cat])
+    for seed in range(5):
+        picked = pick_keys(TokenShards(str(tmp_path)), [sequence.key for sequence in [*many, owl, cat]], seed=seed, count=3)
+        assert "owl" in picked and len(picked) == 3
 
 
 def test_a_broken_original_leaves_a_blank(prepared, output):

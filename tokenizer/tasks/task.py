@@ -46,13 +46,14 @@ def draw_tasks(weights: Sequence[float], total: float, point: float) -> list[int
     Returns:
         Indices into `weights`, ascending; an index that occurs twice is drawn twice.
     """
-    stretch = max(1.0, min(1.0, total) / sum(weights))
+    wanted = min(1.0, total)
+    stretch = max(1.0, wanted / sum(weights))
     edges, edge = [], 0.0
     for weight in weights:
         edge += weight * stretch
         edges.append(edge)
     if stretch > 1.0:
-        edges[-1] = max(edges[-1], 1.0)  # whatever rounding says: the last edge is not below 1
+        edges[-1] = max(edges[-1], wanted)  # whatever rounding says
     drawn, index = [], 0
     while index < len(edges):
         if point < edges[index]:

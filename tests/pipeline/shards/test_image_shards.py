@@ -9,7 +9,7 @@ import webdataset
 
 from pipeline.samples import BadSample, Sample, Turn
 from pipeline.shards.image_shards import write_image_shard
-from pipeline.sources.webdataset import WebDataset
+from pipeline.sources.webdataset_tars import WebDataset
 from tests.broken_pictures import SIZE, html, picture
 
 SAMPLES = [

@@ -11,7 +11,7 @@ import pytest
 from pipeline.errors import RecipeError, ShardError
 from pipeline.samples import BadSample, Sample
 from pipeline.sources.unit import Unit
-from pipeline.sources.webdataset import WebDataset
+from pipeline.sources.webdataset_tars import WebDataset
 
 JPG = b"a picture"  # sources never look inside
 
