@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from filters.pictures import worst
-from pipeline.buckets import choose_bucket, kept_fraction, make_buckets
+from pipeline.buckets import fit_bucket, kept_fraction, make_buckets
 from pipeline.samples import ImageHeader, Sample, Verdict
 from pipeline.stage import Needs
 
@@ -17,11 +17,13 @@ class CropLoss:
     needs: ClassVar[Needs] = Needs()
 
     target_size: int  # pixels, of the square bucket; a recipe that leaves it out means its [tokens] target_size
+    smaller_targets: tuple[int, ...] = ()  # likewise its [tokens] smaller_targets
     max_crop_loss: float = 0.15  # of the picture's area
     roles: tuple[str, ...] = ()  # pictures to look at; empty: image, image_1, ...
 
     def __post_init__(self) -> None:
-        make_buckets(self.target_size)  # refuses a size that has none
+        for target in (self.target_size, *self.smaller_targets):
+            make_buckets(target)  # refuses a size that has none
 
     def setup(self) -> None:
         pass
@@ -37,5 +39,5 @@ class CropLoss:
         return Verdict(False, "crop_loss_too_high", scores) if loss > self.max_crop_loss else Verdict(True, scores=scores)
 
     def _loss(self, header: ImageHeader) -> float:
-        bucket = choose_bucket(header.width, header.height, make_buckets(self.target_size))
+        bucket = fit_bucket(header.width, header.height, self.target_size, self.smaller_targets)
         return 1.0 - kept_fraction(header.width, header.height, bucket)

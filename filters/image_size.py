@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from filters.pictures import worst
-from pipeline.buckets import choose_bucket, cover_scale, make_buckets
-from pipeline.samples import Sample, Verdict
+from pipeline.buckets import cover_scale, fit_bucket, make_buckets
+from pipeline.samples import ImageHeader, Sample, Verdict
 from pipeline.stage import Needs
 
 
@@ -17,12 +17,14 @@ class ImageSize:
     needs: ClassVar[Needs] = Needs()
 
     target_size: int  # pixels, of the square bucket; a recipe that leaves it out means its [tokens] target_size
+    smaller_targets: tuple[int, ...] = ()  # likewise its [tokens] smaller_targets
     min_side: int = 0  # pixels, of the shorter side
     max_upscale: float = 1.33  # factor by which a picture may be enlarged to cover its bucket
     roles: tuple[str, ...] = ()  # pictures to look at; empty: image, image_1, ...
 
     def __post_init__(self) -> None:
-        make_buckets(self.target_size)  # refuses a size that has none
+        for target in (self.target_size, *self.smaller_targets):
+            make_buckets(target)  # refuses a size that has none
 
     def setup(self) -> None:
         pass
@@ -31,9 +33,8 @@ class ImageSize:
         return [self._judge(sample) for sample in samples]
 
     def _judge(self, sample: Sample) -> Verdict:
-        buckets = make_buckets(self.target_size)
         side = worst(sample, self.roles, lambda h: min(h.width, h.height), min)
-        upscale = worst(sample, self.roles, lambda h: cover_scale(h.width, h.height, choose_bucket(h.width, h.height, buckets)), max)
+        upscale = worst(sample, self.roles, self._upscale, max)
         if side is None or upscale is None:
             return Verdict(True)
         scores = {"min_side": float(side), "upscale": upscale}
@@ -42,3 +43,7 @@ class ImageSize:
         if upscale > self.max_upscale:
             return Verdict(False, "upscaled_too_much", scores)
         return Verdict(True, scores=scores)
+
+    def _upscale(self, header: ImageHeader) -> float:
+        bucket = fit_bucket(header.width, header.height, self.target_size, self.smaller_targets)
+        return cover_scale(header.width, header.height, bucket)

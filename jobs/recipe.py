@@ -134,8 +134,8 @@ def build_recipe(tables: dict[str, Any]) -> Recipe:
     vq.check()
     for table in top.filter:  # a filter that judges by buckets means the run's own, unless it says otherwise
         kind = FILTERS.get(table.get("kind", ""))
-        if kind is not None and any(f.name == "target_size" for f in fields(kind)):
-            table.setdefault("target_size", tokens.target_size)
+        if kind is not None and any(f.name == "target_size" for f in fields(kind)) and "target_size" not in table:
+            table |= {"target_size": tokens.target_size, "smaller_targets": list(tokens.smaller_targets)}
     recipe = Recipe(
         seed=top.seed,
         output=top.output.rstrip("/"),

@@ -47,6 +47,23 @@ def choose_bucket(width: int, height: int, buckets: tuple[tuple[int, int], ...])
     return max(buckets, key=lambda bucket: (kept_fraction(width, height, bucket), bucket))
 
 
+def fit_bucket(width: int, height: int, target_size: int, smaller_targets: tuple[int, ...] = ()) -> tuple[int, int]:
+    """The bucket of a width x height picture: that of the largest target which does not enlarge it.
+
+    Args:
+        target_size: Tried first.
+        smaller_targets: Tried after it, the largest first; where all of them enlarge the picture, the smallest is taken.
+
+    Returns:
+        (width, height) in pixels.
+    """
+    for target in (target_size, *sorted(smaller_targets, reverse=True)):
+        bucket = choose_bucket(width, height, make_buckets(target))
+        if cover_scale(width, height, bucket) <= 1:
+            break
+    return bucket
+
+
 def kept_fraction(width: int, height: int, bucket: tuple[int, int]) -> float:
     """The share of a width x height picture's area that a covering crop to `bucket` keeps, in (0, 1]."""
     scale_x, scale_y = bucket[0] / width, bucket[1] / height

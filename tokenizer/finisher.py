@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.buckets import choose_bucket, make_buckets
+from pipeline.buckets import fit_bucket
 from pipeline.dice import dice
 from pipeline.images import Crop, apply_crop, decode_rgb, plan_crop
 from pipeline.samples import Conversation, Drop, ImageRef, Sample, TokenSequence
@@ -85,11 +85,10 @@ class SequenceMaker:
         if self.options.crop == "random":
             rng = dice(self.seed, sample.key, "crop")
             at = (rng.random(), rng.random())
-        buckets = make_buckets(self.options.target_size)
         crops = {}
         for role, header in sample.headers.items():
             size = (header.width, header.height)
-            crops[ImageRef(role)] = plan_crop(size, choose_bucket(*size, buckets), at)
+            crops[ImageRef(role)] = plan_crop(size, fit_bucket(*size, self.options.target_size, self.options.smaller_targets), at)
         return crops
 
     def _conversations(self, sample: Sample, sizes: dict[ImageRef, tuple[int, int]]) -> list[tuple[int, Conversation]] | Drop:

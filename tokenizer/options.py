@@ -15,6 +15,7 @@ class TokenOptions:
     """How samples become token sequences."""
 
     target_size: int = 512  # pixels: buckets have about the area of this square; 512, 768, 1024 are the paper's stages
+    smaller_targets: tuple[int, ...] = ()  # pixels: a picture that target_size would enlarge goes to the largest of these that does not
     max_tokens: int = 8192  # a longer sequence is dropped and counted, never cut
     text: str = ""  # text_tokenizer.json in Chameleon's layout; empty takes the bundled one
     vq: dict[str, Any] = field(
@@ -27,8 +28,9 @@ class TokenOptions:
     shard_bytes: int = 268_435_456  # a token shard is closed at this size
 
     def __post_init__(self) -> None:
-        if self.target_size <= 0 or self.target_size % PIXELS_PER_GRID:
-            raise RecipeError(f"tokens.target_size: a positive multiple of {PIXELS_PER_GRID} is wanted, got {self.target_size}")
+        for name, size in (("target_size", self.target_size), *(("smaller_targets", size) for size in self.smaller_targets)):
+            if size <= 0 or size % PIXELS_PER_GRID:
+                raise RecipeError(f"tokens.{name}: a positive multiple of {PIXELS_PER_GRID} is wanted, got {size}")
         for name in ("max_tokens", "batch_pixels", "waiting_pixels", "shard_bytes"):
             if getattr(self, name) <= 0:
                 raise RecipeError(f"tokens.{name}: must be above 0, got {getattr(self, name)}")

@@ -24,10 +24,8 @@ def read_arrow(path: str) -> pa.Table:
         VerificationError: It is missing or no Arrow IPC file.
     """
     try:
-        if paths.is_local(path):
-            source = pa.memory_map(paths.open_fs(path)[1])
-        else:
-            source = pa.BufferReader(paths.read_bytes(path))
+        local = paths.is_local(path)
+        source = pa.memory_map(paths.open_fs(path)[1]) if local else pa.BufferReader(paths.read_bytes(path))
         return pa.ipc.open_file(source).read_all()
     except (pa.ArrowException, OSError) as error:  # a flipped bit in the footer raises any of Arrow's errors
         raise VerificationError(f"{path}: no readable Arrow file ({error})") from error

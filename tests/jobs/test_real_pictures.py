@@ -1,4 +1,4 @@
-"""Real photographs through `mgpt prepare`: three sources agree, duplicates are found over the whole run, a sample is as small as it can be."""
+"""Real photographs through `mgpt prepare`: three sources agree, duplicates are found over the whole run, samples are small."""
 
 import json
 from pathlib import Path

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.buckets import choose_bucket, cover_scale, kept_fraction, make_buckets
+from pipeline.buckets import choose_bucket, cover_scale, fit_bucket, kept_fraction, make_buckets
 
 
 def test_every_golden_list_is_reproduced(golden):
@@ -52,3 +52,21 @@ def test_the_kept_fraction_is_that_of_a_covering_crop(width, height, bucket, kep
 @pytest.mark.parametrize("width, height, scale", [(64, 64, 1.0), (32, 64, 2.0), (640, 128, 0.5), (16, 16, 4.0)])
 def test_the_scale_covers_the_bucket(width, height, scale):
     assert cover_scale(width, height, (64, 64)) == scale
+
+
+@pytest.mark.parametrize(
+    "size, bucket",
+    [
+        ((300, 300), (256, 256)),  # large enough for the target itself
+        ((256, 256), (256, 256)),
+        ((255, 255), (192, 192)),  # one pixel short of it
+        ((128, 128), (128, 128)),
+        ((100, 100), (128, 128)),  # enlarged by all of them: by the smallest the least
+    ],
+)
+def test_a_small_picture_goes_to_the_largest_target_that_does_not_enlarge_it(size, bucket):
+    assert fit_bucket(*size, 256, (128, 192)) == bucket
+
+
+def test_without_smaller_targets_a_small_picture_is_enlarged():
+    assert fit_bucket(100, 100, 256) == (256, 256)

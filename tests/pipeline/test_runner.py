@@ -29,10 +29,12 @@ class Choking:
         for sample in batch:
             if sample.key in self.chokes_on:
                 raise SampleError(sample.key, "indigestible", "stuck")
-        return [
-            Drop(sample.key, "unwanted", {"taste": 0.1}) if sample.key in self.drops else replace(sample, scores={**sample.scores, "taste": 0.9})
-            for sample in batch
-        ]
+        return [self._taste(sample) for sample in batch]
+
+    def _taste(self, sample):
+        if sample.key in self.drops:
+            return Drop(sample.key, "unwanted", {"taste": 0.1})
+        return replace(sample, scores={**sample.scores, "taste": 0.9})
 
 
 def png(width: int = 8, height: int = 6) -> bytes:
