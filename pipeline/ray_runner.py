@@ -98,14 +98,13 @@ def run_on_ray(
 def _schedule(
     job: UnitJob, encoder: EncoderSpec, units: Sequence[Unit], on_report: Callable[[UnitReport], None], placement: Placement
 ) -> None:
-    spec, job_ref = ray.put(encoder), ray.put(job)
     encoders = [
         _remote(EncoderActor)
         .options(num_cpus=placement.encoder_cpus, num_gpus=placement.encoder_gpus)
-        .remote(spec, placement.encoder_threads)
+        .remote(encoder, placement.encoder_threads)
         for _ in range(placement.encoders)
     ]
-    actors = [_remote(Worker).options(num_cpus=placement.worker_cpus).remote(job_ref, encoders) for _ in range(placement.workers)]
+    actors = [_remote(Worker).options(num_cpus=placement.worker_cpus).remote(job, encoders) for _ in range(placement.workers)]
     ray.get([actor.ready.remote() for actor in (*encoders, *actors)])
     todo, idle = deque((unit, 1) for unit in units), deque(actors)  # the unit, and which attempt it is
     running: dict[Any, tuple[Any, Unit, int]] = {}

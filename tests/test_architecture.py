@@ -23,6 +23,7 @@ HEAVY_ROOMS = {  # they are about an nn.Module or a Ray actor; everyone else imp
     "tokenizer/vq/codebook.py",
     "tokenizer/vq/losses.py",
     "tokenizer/vq/fit.py",
+    "tokenizer/vq/fit_state.py",
     "jobs/lm",
 }
 LIGHT_IN_HEAVY_ROOMS = {"jobs/lm/options.py"}  # a recipe is checked on a login node

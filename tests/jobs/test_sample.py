@@ -12,7 +12,14 @@ from tests.jobs.lm.tiny import text_to_image_sequences
 from tests.jobs.test_train import write_train_recipe
 from tests.token_output import write_output
 
-SAMPLE = 'prompts = ["a red circle", "ein grüner Würfel"]\nsize = "64x32"\nnum_per_prompt = 2\nguidance = 2.0\nimage_top_k = 100\nbatch_size = 3\n'
+SAMPLE = """
+prompts = ["a red circle", "ein grüner Würfel"]
+size = "64x32"
+num_per_prompt = 2
+guidance = 2.0
+image_top_k = 100
+batch_size = 3
+"""
 
 
 @pytest.fixture

@@ -63,6 +63,7 @@ def test_what_cannot_be_trained_on_is_refused_before_any_work(tmp_path, capsys):
     assert "did you mean 'learning_rate'" in capsys.readouterr().err
     assert main(["train", str(recipe), "--set", f"train.init={tmp_path}"]) == 2
     assert "no model folder" in capsys.readouterr().err
+    assert not (output / "train").exists()
 
 
 def test_a_changed_option_on_the_same_output_is_refused_by_name(tmp_path, capsys):

@@ -182,9 +182,9 @@ def test_a_checkpoint_without_state_dict_is_refused(tmp_path):
 
 
 def test_config_and_weights_belong_together():
-    with pytest.raises(RecipeError, match="vq.weights: config and weights belong together"):
+    with pytest.raises(RecipeError, match=r"vq\.weights: config and weights belong together"):
         ChameleonVQ(config=CONFIG).check()
-    with pytest.raises(RecipeError, match="vq.config: config and weights belong together"):
+    with pytest.raises(RecipeError, match=r"vq\.config: config and weights belong together"):
         ChameleonVQ(weights=WEIGHTS).check()
 
 

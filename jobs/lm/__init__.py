@@ -1,0 +1,1 @@
+"""The bundled trainer and sampler: delete this folder and the data half still stands."""

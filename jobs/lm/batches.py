@@ -1,0 +1,132 @@
+"""Batches from token shards: windows of whole sequences, which do not see each other.
+
+    ids       <s> a b c . <s> d e . pad pad       positions restart with each sequence, and attention stays inside it
+    targets    a  b c . -  d  e . -  -   -        what comes next, where it takes loss; - is IGNORE_INDEX
+
+Context drop: a text-to-image sequence is cut down to its image, so that a model learns pictures without a prompt, which guidance needs.
+
+Shapes: B windows, T tokens.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from jobs.lm.plan import Window
+from pipeline.dice import dice
+from pipeline.samples import IGNORE_INDEX, TokenSequence
+from pipeline.shards.reader import TokenShards
+from tokenizer.layout import image_length
+
+DROPPABLE_TASK = "text_to_image"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One step's windows."""
+
+    ids_BT: Tensor  # int64
+    targets_BT: Tensor  # int64, IGNORE_INDEX where there is no loss
+    position_ids_BT: Tensor  # int64
+    in_image_BT: Tensor  # bool: the target lies in an image, behind its start-of-image
+    tasks_BT: Tensor  # int64: index into `tasks`
+    mask_B1TT: Tensor | None  # bool: what sees what; None where every window holds one sequence
+    tasks: tuple[str, ...]
+    num_tokens: int  # that are not padding
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on a device."""
+        moved = {name: value.to(device) for name in self.__slots__ if isinstance(value := getattr(self, name), Tensor)}
+        return replace(self, **moved)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchMaker:
+    """Reads the sequences of windows and lays them out.
+
+    Args:
+        numbers: [N] of the sequences in the shards; windows count in these.
+        window: Tokens of a window.
+        context_drop: Share of text-to-image sequences that lose their prompt, drawn by (seed, key, epoch).
+    """
+
+    shards: TokenShards
+    numbers: np.ndarray
+    window: int
+    context_drop: float
+    seed: int
+
+    def make(self, windows: Sequence[tuple[int, Window]]) -> Batch:
+        """The batch of some windows, each with its epoch."""
+        return lay_out([[self._read(number, epoch) for number in window] for epoch, window in windows], self.window)
+
+    def _read(self, number: int, epoch: int) -> TokenSequence:
+        sequence = self.shards.read(int(self.numbers[number]))
+        droppable = sequence.task == DROPPABLE_TASK and len(sequence.images) == 1
+        if droppable and dice(self.seed, f"{sequence.key}\0{epoch}", "context drop").random() < self.context_drop:
+            return drop_context(sequence)
+        return sequence
+
+
+def drop_context(sequence: TokenSequence) -> TokenSequence:
+    """A sequence's only image, from start-of-image to end-of-image; all of it takes loss but the first token, which nothing predicts."""
+    [image] = sequence.images
+    length = image_length(image.height, image.width)
+    ids = sequence.input_ids[image.start : image.start + length]
+    moved = type(image)(0, image.height, image.width)
+    return TokenSequence(sequence.key, sequence.task, ids, ((1, length),), (moved,), sequence.caption, sequence.metadata)
+
+
+def lay_out(rows: Sequence[Sequence[TokenSequence]], window: int) -> Batch:
+    """Put sequences one behind the other into windows."""
+    B = len(rows)
+    tasks = tuple(sorted({sequence.task for row in rows for sequence in row}))
+    ids, positions, segments, task_ids = (np.zeros((B, window), np.int64) for _ in range(4))
+    targets = np.full((B, window), IGNORE_INDEX, np.int64)
+    in_image = np.zeros((B, window), bool)
+    num_tokens = 0
+    for b, row in enumerate(rows):
+        start = 0
+        for segment, sequence in enumerate(row):
+            length = len(sequence.input_ids)
+            here = slice(start, start + length)
+            ids[b, here] = sequence.input_ids
+            targets[b, start : start + length - 1] = sequence.labels[1:]
+            positions[b, start:] = np.arange(window - start)  # on into the padding, which belongs to the last sequence and comes behind it
+            segments[b, start:] = segment
+            task_ids[b, here] = tasks.index(sequence.task)
+            for image in sequence.images:
+                first = start + image.start  # this place predicts the token behind start-of-image
+                in_image[b, first : first + image_length(image.height, image.width) - 1] = True
+            start += length
+        num_tokens += start
+    mask = None if all(len(row) == 1 for row in rows) else _mask(torch.from_numpy(segments))
+    return Batch(
+        ids_BT=torch.from_numpy(ids),
+        targets_BT=torch.from_numpy(targets),
+        position_ids_BT=torch.from_numpy(positions),
+        in_image_BT=torch.from_numpy(in_image),
+        tasks_BT=torch.from_numpy(task_ids),
+        mask_B1TT=mask,
+        tasks=tasks,
+        num_tokens=num_tokens,
+    )
+
+
+def _mask(segments_BT: Tensor) -> Tensor:
+    T = segments_BT.shape[1]
+    same = segments_BT[:, None, :, None] == segments_BT[:, None, None, :]
+    return same & torch.ones(T, T, dtype=torch.bool).tril()
+
+
+def split_held_out(shards: TokenShards, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of the sequences to train on, and of those held out: a sample's sequences stay together."""
+    numbers = np.arange(len(shards))
+    if not fraction:
+        return numbers, numbers[:0]
+    keys = [key for entry in shards.manifest.shards for key in shards.shard_table(entry.name)["key"].to_pylist()]
+    held_out = np.array([dice(seed, key, "held out").random() < fraction for key in keys], bool)
+    return numbers[~held_out], numbers[held_out]

@@ -1,0 +1,114 @@
+"""The `[train]` and `[sample]` tables of a recipe. Loads no library: a recipe is checked on a login node."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.errors import RecipeError
+from tokenizer.layout import PIXELS_PER_GRID
+from tokenizer.vocab import MAX_SIZE_GRIDS
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How a model is trained from token shards. The paper's settings are for 7 billion parameters, fine-tuned from Chameleon."""
+
+    init: str = ""  # a model folder in transformers' form to start from; empty makes a new model of the sizes below
+    hidden_size: int = 256  # of a new model
+    num_layers: int = 6  # of a new model
+    num_heads: int = 4  # of a new model; they share hidden_size
+    intermediate_size: int = 0  # of a new model's MLP; 0 takes 8/3 of hidden_size, rounded up to a multiple of 32
+    swin_norm: bool = False  # of a new model: norms behind attention and MLP, as in Chameleon 34B
+    steps: int = 1000  # optimizer steps in all
+    batch_size: int = 32  # windows a step
+    window: int = 0  # tokens of a window; whole sequences are packed into it, none is cut; 0 takes the longest sequence
+    learning_rate: float = 1e-3  # for a small model from scratch; the paper's 2e-5 is for fine-tuning the 7B
+    warmup: int = 20  # steps of linear rise
+    schedule: Literal["constant", "cosine"] = "cosine"  # after the warm-up; the paper's is constant
+    final_fraction: float = 0.1  # of learning_rate, where the cosine ends
+    weight_decay: float = 0.1  # of matrices; embeddings, head and norms have none
+    beta1: float = 0.9  # of AdamW
+    beta2: float = 0.95  # of AdamW
+    grad_clip: float = 1.0  # norm of the gradient; the paper's trainer has 4.0
+    z_loss: float = 1e-5  # weight of the mean squared log-partition
+    dropout: float = 0.0  # of both residual branches of a layer, in [0, 1); the paper's is 0.05
+    context_drop: float = 0.1  # share of single-image text-to-image sequences trained without their prompt, for guidance
+    restrict_image_logits: bool = (
+        False  # inside images the softmax runs over image ids alone, as the sampler's: far cheaper for a small model
+    )
+    held_out_fraction: float = 0.0  # share of samples, by key, that are not trained on but evaluated
+    eval_every: int = 200  # steps between held-out losses
+    checkpoint_every: int = 500  # steps
+    keep: int = 2  # checkpoints that stay, the newest
+    log_every: int = 10  # steps between lines of log.jsonl
+    dtype: Literal["float32", "bfloat16"] = "float32"  # of the arithmetic; weights and optimizer are float32
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: the GPU where there is one
+    threads: int = 0  # of the CPU; 0 leaves it to torch. The same number gives the same bits
+
+    def __post_init__(self) -> None:
+        positive = ("hidden_size", "num_layers", "num_heads", "steps", "batch_size", "eval_every", "checkpoint_every", "keep", "log_every")
+        for name in positive:
+            _check(getattr(self, name) > 0, f"train.{name}", "above 0", getattr(self, name))
+        for name in ("intermediate_size", "window", "warmup", "weight_decay", "z_loss", "threads"):
+            _check(getattr(self, name) >= 0, f"train.{name}", "0 or more", getattr(self, name))
+        for name in ("learning_rate", "grad_clip"):
+            _check(getattr(self, name) > 0, f"train.{name}", "above 0", getattr(self, name))
+        for name in ("beta1", "beta2", "dropout", "held_out_fraction"):
+            _check(0 <= getattr(self, name) < 1, f"train.{name}", "at least 0 and below 1", getattr(self, name))
+        for name in ("final_fraction", "context_drop"):
+            _check(0 <= getattr(self, name) <= 1, f"train.{name}", "from 0 to 1", getattr(self, name))
+        divides = self.hidden_size % (2 * self.num_heads) == 0
+        _check(divides, "train.hidden_size", f"an even number for each of {self.num_heads} heads", self.hidden_size)
+
+
+@dataclass(frozen=True)
+class SampleOptions:
+    """How pictures are sampled."""
+
+    prompts: tuple[str, ...] = ()  # captions; the words around them are the text-to-image task's
+    size: str = "512x512"  # width x height in pixels, multiples of 32
+    num_per_prompt: int = 1  # pictures of each prompt
+    guidance: float = 4.0  # weight of the prompt over no prompt; 1 is without guidance and half the work
+    temperature: float = 1.0
+    image_top_k: int = 2000  # codes among which one is drawn
+    text_top_k: int = 5  # text ids among which one is drawn
+    max_text_tokens: int = 512  # an answer in text ends there
+    seed: int | None = None  # of the noise; left out: the recipe's. A picture depends on it and its own number, not on its batch
+    batch_size: int = 8  # pictures at once
+    checkpoint: str = ""  # a model folder; empty takes the run's own last checkpoint
+    dtype: Literal["float32", "bfloat16"] = "float32"  # of weights and arithmetic
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: the GPU where there is one
+
+    def __post_init__(self) -> None:
+        for name in ("num_per_prompt", "image_top_k", "text_top_k", "max_text_tokens", "batch_size", "temperature"):
+            _check(getattr(self, name) > 0, f"sample.{name}", "above 0", getattr(self, name))
+        _check(self.guidance >= 0, "sample.guidance", "0 or more", self.guidance)
+        _check(self.seed is None or self.seed >= 0, "sample.seed", "0 or more", self.seed)
+        _check(all(prompt.strip() for prompt in self.prompts), "sample.prompts", "texts that are not empty", self.prompts)
+        parse_size(self.size)
+
+    @property
+    def width_height(self) -> tuple[int, int]:
+        """Pixels."""
+        return parse_size(self.size)
+
+
+def parse_size(size: str) -> tuple[int, int]:
+    """Width and height in pixels of "WxH".
+
+    Raises:
+        RecipeError: It is no such text, or a side is no multiple of 32 pixels or has no size token.
+    """
+    sides = size.split("x")
+    if len(sides) != 2 or not all(side.isascii() and side.isdigit() for side in sides):
+        raise RecipeError(f'sample.size: width x height is wanted, as in "512x768", got {size!r}')
+    width, height = map(int, sides)
+    for side in (width, height):
+        if side == 0 or side % PIXELS_PER_GRID or side // PIXELS_PER_GRID > MAX_SIZE_GRIDS:
+            limit = PIXELS_PER_GRID * MAX_SIZE_GRIDS
+            raise RecipeError(f"sample.size: sides are multiples of {PIXELS_PER_GRID} pixels up to {limit}, got {size!r}")
+    return width, height
+
+
+def _check(holds: bool, where: str, wanted: str, got: object) -> None:
+    if not holds:
+        raise RecipeError(f"{where}: {wanted} is wanted, got {got!r}")

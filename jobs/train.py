@@ -1,0 +1,48 @@
+"""`mgpt train RECIPE`: from token shards to checkpoints in OUTPUT/train."""
+
+import argparse
+from pathlib import Path
+
+from jobs.recipe import Recipe
+from pipeline import paths
+from pipeline.errors import RecipeError
+from pipeline.shards.reader import TokenShards
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """No flags of its own."""
+
+
+def run(recipe: Recipe, args: argparse.Namespace) -> int:
+    """Train, or go on training, or with --dry-run say what would be done; the exit code."""
+    folder = train_folder(recipe)
+    if args.dry_run and not paths.exists(paths.join(recipe.output, "tokens", "manifest.json")):
+        print("train       the token shards are not there yet: `mgpt prepare` makes them")
+        return 0
+    TokenShards(recipe.output)  # refuse before torch is loaded: that takes seconds
+    from jobs.lm.train_data import open_data
+    from jobs.lm.trainer import describe, load_trainer
+
+    data = open_data(recipe.output, recipe.train, recipe.seed)
+    print(describe(data, recipe.train, recipe.tokens.max_tokens))
+    if args.dry_run:
+        return 0
+    trainer = load_trainer(data, recipe.train, seed=recipe.seed, folder=folder, max_tokens=recipe.tokens.max_tokens)
+    if trainer.step >= recipe.train.steps:
+        print(f"{folder}: already done, {trainer.step} steps")
+        return 0
+    if trainer.step:
+        print(f"{folder}: going on from step {trainer.step}")
+    trainer.run()
+    return 0
+
+
+def train_folder(recipe: Recipe) -> Path:
+    """OUTPUT/train.
+
+    Raises:
+        RecipeError: The output is no local folder.
+    """
+    if not paths.is_local(recipe.output):
+        raise RecipeError(f"output: {recipe.output}: training and sampling want a local folder")
+    return Path(paths.open_fs(recipe.output)[1]) / "train"

@@ -1,0 +1,238 @@
+"""The VQGAN as a network: encoder, codebook, decoder. Parameters carry the names of the published checkpoint.
+
+    picture [-1, 1]  --encoder-->  z  --quant_conv-->  nearest code vector  --post_quant_conv-->  decoder  -->  picture
+
+    encoder   conv_in, levels of residual blocks with a halving between two of them, middle, norm_out, conv_out
+    decoder   conv_in, middle, levels with a doubling between two of them, norm_out, conv_out
+    middle    residual block, attention, residual block
+
+Shapes: B pictures, C channels, H x W pixels, h x w codes (h = H / downsample), D numbers a code vector, K codes, P = h * w.
+
+Written from the architecture's description; how it maps to module names was read off the published checkpoint.
+Source: Esser et al. 2012.09841, section 3.1 and appendix; van den Oord et al. 1711.00937 (codebook); Chameleon 2405.09818.
+"""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tokenizer.vq.config import HalfConfig, NetworkConfig
+
+GROUP_NORM_EPS = 1e-6
+ROWS_A_SEARCH = 4096  # vectors compared with the codebook at once: 4096 x 8192 distances are 128 MB
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(silu(norm(conv(silu(norm(x)))))), with a 1 x 1 convolution on x where the channels change."""
+
+    def __init__(self, in_channels: int, out_channels: int, num_groups: int, dropout: float):
+        super().__init__()
+        self.norm1 = _norm(in_channels, num_groups)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.norm2 = _norm(out_channels, num_groups)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        self.dropout = dropout
+        if in_channels != out_channels:
+            self.nin_shortcut = nn.Conv2d(in_channels, out_channels, 1)
+        self.changes_channels = in_channels != out_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv1(_silu(self.norm1(x)))
+        y = F.dropout(_silu(self.norm2(y)), self.dropout, self.training)
+        return _add(self.conv2(y), self.nin_shortcut(x) if self.changes_channels else x)
+
+
+class Attention(nn.Module):
+    """One head of self-attention over all places, added to its input."""
+
+    def __init__(self, channels: int, num_groups: int):
+        super().__init__()
+        self.norm = _norm(channels, num_groups)
+        self.q = nn.Conv2d(channels, channels, 1)
+        self.k = nn.Conv2d(channels, channels, 1)
+        self.v = nn.Conv2d(channels, channels, 1)
+        self.proj_out = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.norm(x)
+        q, k, v = (conv(y).flatten(2).transpose(1, 2).unsqueeze(1) for conv in (self.q, self.k, self.v))  # [B, 1, P, C]
+        y = F.scaled_dot_product_attention(q, k, v)
+        return _add(self.proj_out(y.squeeze(1).transpose(1, 2).reshape(x.shape)), x)
+
+
+class Halving(nn.Module):
+    """A strided convolution that pads on the right and at the bottom alone."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.pad(x, (0, 1, 0, 1)))
+
+
+class Doubling(nn.Module):
+    """Each place repeated 2 x 2, then a convolution."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+
+
+class Middle(nn.Module):
+    """Residual block, attention, residual block."""
+
+    def __init__(self, channels: int, half: HalfConfig, dropout: float):
+        super().__init__()
+        self.block_1 = ResidualBlock(channels, channels, half.num_groups, dropout)
+        self.attn_1 = Attention(channels, half.num_groups) if half.mid_attention else nn.Identity()
+        self.block_2 = ResidualBlock(channels, channels, half.num_groups, dropout) if half.mid_blocks == 2 else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.block_2(self.attn_1(self.block_1(x)))
+
+
+class Level(nn.Module):
+    """Residual blocks at one size, each followed by attention where the config asks for it, and the way to the next size."""
+
+    def __init__(self, channels: list[int], half: HalfConfig, attends: bool, dropout: float):
+        super().__init__()
+        pairs = list(pairwise(channels))
+        self.block = nn.ModuleList(ResidualBlock(a, b, half.num_groups, dropout) for a, b in pairs)
+        self.attn = nn.ModuleList(Attention(b, half.num_groups) for _, b in pairs if attends)
+        self.downsample: Halving | None = None  # set by the encoder, but for its last level
+        self.upsample: Doubling | None = None  # set by the decoder, but for its last level
+
+    def forward(self, x: Tensor) -> Tensor:
+        for i, block in enumerate(self.block):
+            x = block(x)
+            if self.attn:
+                x = self.attn[i](x)
+        if self.downsample:
+            x = self.downsample(x)
+        if self.upsample:
+            x = self.upsample(x)
+        return x
+
+
+class Encoder(nn.Module):
+    def __init__(self, config: NetworkConfig):
+        super().__init__()
+        half, width = config.encoder, [config.encoder.ch * multiple for multiple in config.encoder.ch_mult]
+        self.patch_size = half.patch_size
+        self.conv_in = nn.Conv2d(config.in_channels * half.patch_size**2, half.ch, 3, padding=1)
+        self.down = nn.ModuleList()
+        channels = half.ch
+        for i, out in enumerate(width):
+            level = Level([channels] + [out] * half.num_res_blocks, half, _attends(config, half, i), config.dropout)
+            if i < len(width) - 1:
+                level.downsample = Halving(out)
+            self.down.append(level)
+            channels = out
+        self.mid = Middle(channels, half, config.dropout)
+        self.norm_out = _norm(channels, half.num_groups)
+        self.conv_out = nn.Conv2d(channels, config.z_channels, 3, padding=1)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        x = self.conv_in(F.pixel_unshuffle(x_BCHW, self.patch_size) if self.patch_size > 1 else x_BCHW)
+        for level in self.down:
+            x = level(x)
+        return self.conv_out(_silu(self.norm_out(self.mid(x))))
+
+
+class Decoder(nn.Module):
+    def __init__(self, config: NetworkConfig):
+        super().__init__()
+        half, width = config.decoder, [config.decoder.ch * multiple for multiple in config.decoder.ch_mult]
+        self.patch_size = half.patch_size
+        channels = width[-1]
+        self.conv_in = nn.Conv2d(config.z_channels, channels, 3, padding=1)
+        self.mid = Middle(channels, half, config.dropout)
+        levels = []
+        for i in reversed(range(len(width))):
+            level = Level([channels] + [width[i]] * (half.num_res_blocks + 1), half, _attends(config, half, i), config.dropout)
+            if i > 0:
+                level.upsample = Doubling(width[i])
+            levels.append(level)
+            channels = width[i]
+        self.up = nn.ModuleList(reversed(levels))  # numbered as the encoder's levels are: up.0 works on the largest picture
+        self.norm_out = _norm(channels, half.num_groups)
+        self.conv_out = nn.Conv2d(channels, config.out_channels * half.patch_size**2, 3, padding=1)
+
+    def forward(self, z_BChw: Tensor) -> Tensor:
+        x = self.mid(self.conv_in(z_BChw))
+        for level in reversed(self.up):
+            x = level(x)
+        x = self.conv_out(_silu(self.norm_out(x)))
+        return F.pixel_shuffle(x, self.patch_size) if self.patch_size > 1 else x
+
+
+class Codebook(nn.Module):
+    """K vectors; a vector's code is the number of the nearest one."""
+
+    def __init__(self, num_codes: int, embed_dim: int):
+        super().__init__()
+        self.embedding = nn.Embedding(num_codes, embed_dim)
+        nn.init.uniform_(self.embedding.weight, -1 / num_codes, 1 / num_codes)
+
+    def nearest(self, z_ND: Tensor) -> Tensor:
+        """[N] int64, by squared distance in float32; of two at the same distance the lower code.
+
+        The square of z is the same for all codes, yet it stays in the sum: with it near ties are rounded as in the reference.
+        """
+        weight = self.embedding.weight.float()
+        squares = weight.square().sum(1)
+        parts = z_ND.float().split(ROWS_A_SEARCH)
+        return torch.cat([(rows.square().sum(1, keepdim=True) + squares - 2 * (rows @ weight.T)).argmin(1) for rows in parts])
+
+
+class VQGAN(nn.Module):
+    """Picture to codes and back."""
+
+    def __init__(self, config: NetworkConfig):
+        super().__init__()
+        self.encoder = Encoder(config)
+        self.decoder = Decoder(config)
+        self.quantize = Codebook(config.num_codes, config.embed_dim)
+        self.quant_conv = nn.Conv2d(config.z_channels, config.embed_dim, 1)
+        self.post_quant_conv = nn.Conv2d(config.embed_dim, config.z_channels, 1)
+
+    def encode(self, x_BCHW: Tensor) -> Tensor:
+        """Pixels in [-1, 1] to vectors [B, D, h, w] that are not quantized yet."""
+        return self.quant_conv(self.encoder(x_BCHW))
+
+    def codes(self, z_BDhw: Tensor) -> Tensor:
+        """[B, h, w] int64."""
+        batch, dim, height, width = z_BDhw.shape
+        return self.quantize.nearest(z_BDhw.permute(0, 2, 3, 1).reshape(-1, dim)).view(batch, height, width)
+
+    def vectors(self, codes_Bhw: Tensor) -> Tensor:
+        """The code vectors [B, D, h, w]."""
+        return self.quantize.embedding(codes_Bhw).permute(0, 3, 1, 2)
+
+    def decode(self, z_BDhw: Tensor) -> Tensor:
+        """Vectors to pixels, about [-1, 1]."""
+        return self.decoder(self.post_quant_conv(z_BDhw))
+
+
+def _silu(x: Tensor) -> Tensor:
+    """SiLU of a tensor that nobody else needs. In place where no gradient is wanted: fresh memory costs a CPU more than the arithmetic."""
+    return F.silu(x, inplace=not torch.is_grad_enabled())
+
+
+def _add(fresh: Tensor, x: Tensor) -> Tensor:
+    """The sum, in the memory of the first where no gradient is wanted."""
+    return fresh + x if torch.is_grad_enabled() else fresh.add_(x)
+
+
+def _norm(channels: int, num_groups: int) -> nn.GroupNorm:
+    return nn.GroupNorm(num_groups, channels, eps=GROUP_NORM_EPS)
+
+
+def _attends(config: NetworkConfig, half: HalfConfig, level: int) -> bool:
+    return config.resolution // (half.patch_size * 2**level) in half.attn_resolutions
