@@ -13,7 +13,7 @@ test: $(READY)
 	$(VENV)/bin/python -m pytest
 
 lint: $(READY)
-	$(VENV)/bin/pip install --quiet ".[dev]"
+	$(VENV)/bin/pip install --quiet --editable ".[dev]"
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy

@@ -2,26 +2,44 @@
 
 from pathlib import Path
 
-CONFIG = """
-model:
-  params:
-    embed_dim: 256
-    n_embed: 8192
-    ddconfig: {double_z: false, z_channels: 256, resolution: 512, in_channels: 3, out_ch: 3, ch: 128, ch_mult: [1, 1, 2, 2, 4],
-               num_res_blocks: 2, attn_resolutions: [], dropout: 0.0}
-"""
+import torch
+import yaml
+from safetensors.torch import save_file
+
+from tokenizer.vq.config import parse_config
+from tokenizer.vq.network import VQGAN
+
+CONFIG = {
+    "model": {
+        "params": {
+            "embed_dim": 256,
+            "n_embed": 8192,
+            "ddconfig": {
+                "ch": 128,
+                "ch_mult": [1, 1, 2, 2, 4],
+                "num_res_blocks": 2,
+                "attn_resolutions": [],
+                "resolution": 512,
+                "z_channels": 256,
+                "in_channels": 3,
+                "out_ch": 3,
+                "double_z": False,
+                "dropout": 0.0,
+            },
+        }
+    }
+}
 
 
-def write_chameleon_size(folder: Path, seed: int = 0) -> tuple[Path, Path]:
-    """Write `vqgan.yaml` and random weights into a folder; returns their paths."""
-    import torch
-    from safetensors.torch import save_file
-
-    from tokenizer.vq.config import read_config
-    from tokenizer.vq.network import VQGAN
-
-    config, weights = folder / "vqgan.yaml", folder / "weights.safetensors"
-    config.write_text(CONFIG)
+def chameleon_size_network(seed: int = 0) -> VQGAN:
+    """The network, in float32."""
     torch.manual_seed(seed)
-    save_file(VQGAN(read_config(str(config))).state_dict(), weights)
+    return VQGAN(parse_config(CONFIG, "benchmarks")).eval()
+
+
+def write_chameleon_size(folder: Path) -> tuple[Path, Path]:
+    """Write `vqgan.yaml` and random weights into a folder; returns their paths."""
+    config, weights = folder / "vqgan.yaml", folder / "weights.safetensors"
+    config.write_text(yaml.safe_dump(CONFIG))
+    save_file(chameleon_size_network().state_dict(), weights)
     return config, weights

@@ -15,6 +15,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from benchmarks.chameleon_size import CONFIG, chameleon_size_network
 from pipeline.images import apply_crop, decode_rgb, plan_crop
 from pipeline.sources.shapes import Shapes
 from pipeline.sources.unit import Unit
@@ -22,19 +23,6 @@ from tokenizer.vq.chameleon import BUNDLED, LoadedChameleon
 from tokenizer.vq.config import parse_config, read_config
 from tokenizer.vq.network import VQGAN
 from tokenizer.vq.weights import load_weights, read_weights
-
-CHAMELEON = {
-    "ch": 128,
-    "ch_mult": [1, 1, 2, 2, 4],
-    "num_res_blocks": 2,
-    "attn_resolutions": [],
-    "resolution": 512,
-    "z_channels": 256,
-    "in_channels": 3,
-    "out_ch": 3,
-    "double_z": False,
-    "dropout": 0.0,
-}
 
 
 def main() -> None:
@@ -80,10 +68,8 @@ def compare(reference: VQGAN, batched: LoadedChameleon, pixels: np.ndarray, roun
 
 def chameleon_network() -> tuple[VQGAN, int]:
     """Random weights in the published shape, and the pixels a code."""
-    params = {"ddconfig": CHAMELEON, "n_embed": 8192, "embed_dim": 256}
-    config = parse_config({"model": {"params": params}}, "benchmarks/encode.py")
-    torch.manual_seed(0)
-    network = VQGAN(config).eval()
+    network = chameleon_size_network()
+    config = parse_config(CONFIG, "benchmarks")
     with torch.inference_mode():  # random weights make vectors far from a random codebook, and all would have one code
         x = torch.from_numpy(drawn_pictures(4, 256, seed=1)).permute(0, 3, 1, 2).float() / 127.5 - 1
         vectors = network.encode(x).permute(0, 2, 3, 1).reshape(-1, config.embed_dim)

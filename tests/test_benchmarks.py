@@ -1,0 +1,21 @@
+"""The benchmarks run; what they measure is in docs/performance.md and no test's business."""
+
+import sys
+
+import pytest
+
+from benchmarks import encode, pipeline
+
+
+@pytest.mark.parametrize(
+    "module, arguments, heading",
+    [
+        (encode, ["--size", "64", "--count", "2", "--rounds", "1", "--networks", "bundled"], "| bundled |"),
+        (pipeline, ["speed", "--count", "3", "--target-size", "64", "--network", "bundled"], "| encoder alone"),
+        (pipeline, ["memory", "--count", "30", "--target-size", "64"], "| 100% |"),
+    ],
+)
+def test_a_benchmark_prints_its_table(monkeypatch, capsys, module, arguments, heading):
+    monkeypatch.setattr(sys, "argv", [module.__name__, *arguments])
+    module.main()
+    assert heading in capsys.readouterr().out
