@@ -147,7 +147,7 @@ def _run_units(plan: Plan, units: list[Unit], on_report: Callable[[UnitReport], 
     if plan.recipe.run.executor == "ray":
         from pipeline.ray_runner import run_on_ray
 
-        run_on_ray(plan.job, plan.recipe.vq, units, on_report, plan.recipe.run.workers)
+        run_on_ray(plan.job, plan.recipe.vq, units, on_report, plan.recipe.run.workers, plan.recipe.run.address)
     else:
         run_inprocess(plan.job, plan.recipe.vq, units, on_report)
 

@@ -31,6 +31,7 @@ class RunOptions:
     """How the work is done; all but `unit_size` leave no trace in the data."""
 
     executor: Literal["inprocess", "ray"] = "inprocess"  # the same bytes from both
+    address: str = ""  # of a Ray cluster, as ray.init takes it; empty: the environment's RAY_ADDRESS, or a cluster started on this machine
     workers: int = 0  # CPU workers of the ray executor; 0 takes as many as fit
     max_failed_fraction: float = 0.02  # of the input; above it the run ends with exit code 3
     unit_size: int = 1000  # samples that are done, committed and resumed together, at most 10,000; a tar is a unit of its own

@@ -68,12 +68,18 @@ def plan_placement(cpus: float, gpus: float, workers: int, num_units: int) -> Pl
 
 
 def run_on_ray(
-    job: UnitJob, encoder: EncoderSpec, units: Sequence[Unit], on_report: Callable[[UnitReport], None], workers: int = 0
+    job: UnitJob,
+    encoder: EncoderSpec,
+    units: Sequence[Unit],
+    on_report: Callable[[UnitReport], None],
+    workers: int = 0,
+    address: str = "",
 ) -> None:
     """Do all units on the Ray cluster that is there, or on one started here.
 
     Args:
         workers: CPU workers; 0 takes as many as fit.
+        address: As `ray.init` takes it; empty is RAY_ADDRESS, or a cluster started here. Where Ray runs already, it is not looked at.
         on_report: Called on the driver after each unit is committed, in the order in which they finish.
 
     Raises:
@@ -83,7 +89,7 @@ def run_on_ray(
     """
     started_here = not ray.is_initialized()
     if started_here:
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
+        _connect(address)
     try:
         resources = ray.cluster_resources()
         placement = plan_placement(resources.get("CPU", 0), resources.get("GPU", 0), workers, len(units))
@@ -93,6 +99,13 @@ def run_on_ray(
     finally:
         if started_here:
             ray.shutdown()
+
+
+def _connect(address: str) -> None:
+    try:
+        ray.init(address=address or None, include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
+    except ConnectionError as error:
+        raise PlanError(f"no Ray cluster answers at {address or 'RAY_ADDRESS'}: {error}") from error
 
 
 def _schedule(
