@@ -133,16 +133,12 @@ def build_recipe(tables: dict[str, Any]) -> Recipe:
     tokens: TokenOptions = build(TokenOptions, top.tokens, "tokens")
     vq: VQ = build_kind(VQ_BACKENDS, {"kind": "chameleon"} | tokens.vq, "tokens.vq")
     vq.check()
-    for table in top.filter:  # a filter that judges by buckets means the run's own, unless it says otherwise
-        kind = FILTERS.get(table.get("kind", ""))
-        if kind is not None and any(f.name == "target_size" for f in fields(kind)) and "target_size" not in table:
-            table |= {"target_size": tokens.target_size, "smaller_targets": list(tokens.smaller_targets)}
     recipe = Recipe(
         seed=top.seed,
         output=top.output.rstrip("/"),
         run=build(RunOptions, top.run, "run"),
         source=_build_source(top.source),
-        filters=_build_each(FILTERS, top.filter, "filter"),
+        filters=_build_each(FILTERS, tuple(_with_targets(table, tokens) for table in top.filter), "filter"),
         annotators=_build_each(ANNOTATORS, top.annotator, "annotator"),
         tokens=tokens,
         vq=vq,
@@ -184,6 +180,14 @@ def _build_source(tables: Any) -> Source | None:
         raise RecipeError(f"source: a table [source] or several [[source]] are wanted, got {tables!r}")
     source: Source = build_kind(SOURCES, tables, "source")
     return source
+
+
+def _with_targets(table: dict[str, Any], tokens: TokenOptions) -> dict[str, Any]:
+    """A filter that judges by buckets means the run's own, unless it says otherwise."""
+    kind = FILTERS.get(table.get("kind", ""))
+    if kind is None or "target_size" in table or all(f.name != "target_size" for f in fields(kind)):
+        return table
+    return {"target_size": tokens.target_size, "smaller_targets": list(tokens.smaller_targets)} | table
 
 
 def _build_each(kinds: dict[str, type], tables: tuple[dict[str, Any], ...], where: str) -> tuple[tuple[str, Any], ...]:

@@ -80,7 +80,7 @@ def _find_repeats(work_folder: str, units: Sequence[int], signers: Sequence[str]
     alive = pc.equal(table["disposition"], "accepted").to_numpy()
     marks: Marks = {}
     checks = [("key", ("failed", "merge", "duplicate_key"))]
-    checks += [(signature_column(name), ("rejected", name, name.removesuffix("s"))) for name in signers]
+    checks += [(signature_column(name), ("rejected", name, "duplicate")) for name in signers]
     for column, mark in checks:
         for place in _later_of_equals(table[column], alive):
             alive[place] = False

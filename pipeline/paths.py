@@ -106,7 +106,7 @@ def commit(path: str, write: Callable[[IO[bytes]], Any]) -> None:
         if os.path.exists(temporary):
             os.remove(temporary)
         raise
-    _sync_folder(os.path.dirname(bare) or ".")
+    sync(os.path.dirname(bare) or ".")
 
 
 def commit_bytes(path: str, data: bytes) -> None:
@@ -141,8 +141,8 @@ def sha256(path: str) -> str:
     return digest.hexdigest()
 
 
-def _sync_folder(path: str) -> None:
-    """Make a rename last through a power cut."""
+def sync(path: str) -> None:
+    """Make a local file, or the names in a local folder, last through a power cut."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

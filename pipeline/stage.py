@@ -8,10 +8,8 @@ from pipeline.samples import Drop, Sample
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What one worker of a stage asks of the machine."""
+    """What a stage asks of its runner."""
 
-    cpus: float = 1.0
-    gpus: float = 0.0
     batch_size: int = 64  # samples a call
 
 

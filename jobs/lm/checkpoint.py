@@ -23,6 +23,7 @@ from torch.optim import Optimizer
 
 from jobs.lm.folder import save_folder
 from jobs.lm.model import LanguageModel
+from pipeline import paths
 from pipeline.errors import ResumeError
 
 TRAIN_FOLDER = "train"
@@ -91,11 +92,11 @@ def save_checkpoint(
         save_file(_moments(model, optimizer), temporary / OPTIMIZER)
         (temporary / TRAINER).write_text(json.dumps({"step": progress.step, "identity": dict(progress.identity)}, indent=1) + "\n")
         for path in (*temporary.iterdir(), temporary):
-            _sync(path)
+            paths.sync(str(path))
         if final.exists():  # left without its trainer.json by someone's hand, or it would have been resumed from
             shutil.rmtree(final)
         os.rename(temporary, final)
-        _sync(train_folder)
+        paths.sync(str(train_folder))
     except BaseException:  # Ctrl-C and a full disk too
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -132,11 +133,3 @@ def load_optimizer(checkpoint: Path, model: LanguageModel, optimizer: Optimizer,
 def _moments(model: LanguageModel, optimizer: Optimizer) -> dict[str, Tensor]:
     state = {name: optimizer.state[parameter] for name, parameter in model.named_parameters()}
     return {f"{moment}.{name}": values[moment].detach().cpu().contiguous() for name, values in state.items() for moment in MOMENTS}
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

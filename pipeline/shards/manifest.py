@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline import paths
@@ -38,7 +38,6 @@ class Manifest:
     text_tokenizer: FileEntry
     ledger: tuple[FileEntry, ...] = ()  # the ledger's parts, which lie beside the token folder
     format_version: int = FORMAT_VERSION
-    extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def num_sequences(self) -> int:

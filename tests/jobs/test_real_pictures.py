@@ -75,7 +75,7 @@ def test_duplicates_are_found_over_the_whole_run(tmp_path):
     recipe, output = write_recipe(tmp_path, f'kind = "folder"\npath = "{folder}"', rest=filters)
     assert main(["prepare", str(recipe)]) == 0
     rows = pq.read_table(output / "ledger").to_pylist()
-    assert [row["reason"] for row in rows] == ["", "", "", *["exact_duplicate"] * 3]
+    assert [row["reason"] for row in rows] == ["", "", "", *["duplicate"] * 3]
     assert [TokenShards(str(output)).read(number).key for number in range(3)] == ["0", "1", "2"]
     assert "signature.exact_duplicates" not in rows[0]
     assert main(["inspect", "verify", str(output)]) == 0

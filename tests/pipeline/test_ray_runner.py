@@ -1,9 +1,15 @@
-"""Where actors are placed. What they do is tested through `mgpt prepare`."""
+"""Where actors are placed, and what happens when a worker dies. What they do in peace is tested through `mgpt prepare`."""
+
+from dataclasses import replace
 
 import pytest
 
-from pipeline.errors import PlanError
-from pipeline.ray_runner import Placement, plan_placement
+from jobs.prepare import make_plan
+from jobs.recipe import load_recipe
+from pipeline.errors import PlanError, ShardError
+from pipeline.ray_runner import MAX_ATTEMPTS, Placement, plan_placement, run_on_ray
+from tests.jobs.recipes import write_recipe
+from tests.pipeline.dying import Dying
 
 
 @pytest.mark.parametrize("cpus", [1, 2, 3, 8, 64])
@@ -28,3 +34,28 @@ def test_there_are_no_more_workers_than_units():
 def test_what_does_not_fit_is_refused(cpus, gpus, workers):
     with pytest.raises(PlanError):
         plan_placement(cpus, gpus, workers, num_units=100)
+
+
+def run_with_deaths(tmp_path, times):
+    """12 scenes in units of 4; the worker dies at scene 5, so many times. Returns the numbers of the units that were done."""
+    recipe, _ = write_recipe(tmp_path, 'kind = "shapes"\ncount = 12\nsizes = ["64x64"]', rest="[run]\nunit_size = 4\n")
+    plan = make_plan(load_recipe(str(recipe), []))
+    job = replace(plan.job, stages=(Dying(str(tmp_path), "000000005", times),))
+    done: list[int] = []
+    try:
+        run_on_ray(job, plan.recipe.vq, plan.units, lambda report: done.append(report.unit), workers=1)
+    except ShardError as error:
+        return done, str(error)
+    return done, ""
+
+
+def test_a_unit_whose_worker_dies_is_done_again(tmp_path, ray_cluster):
+    done, error = run_with_deaths(tmp_path, MAX_ATTEMPTS - 1)
+    assert sorted(done) == [0, 1, 2] and not error
+
+
+def test_a_unit_that_kills_every_worker_is_given_up_and_the_others_are_kept(tmp_path, ray_cluster):
+    done, error = run_with_deaths(tmp_path, 1000)
+    assert sorted(done) == [0, 2]
+    assert "unit 1 (shapes, samples 4 to 8) killed its worker 3 times" in error
+    assert len(list((tmp_path / "out" / "_work").glob("*.json"))) == 2

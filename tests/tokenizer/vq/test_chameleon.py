@@ -22,14 +22,6 @@ CONFIG = str(GOLDEN / "tokenizer" / "vqgan.yaml")
 WEIGHTS = str(GOLDEN / "tokenizer" / "vqgan.ckpt")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def reference():
     return ChameleonVQ(CONFIG, WEIGHTS).load()

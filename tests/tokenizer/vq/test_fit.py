@@ -35,14 +35,6 @@ SHAPE = {
 }
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def pools():
     return [load_pool(Shapes(count=12, sizes=("48x32",)), weight=1.0, max_side=32, min_side=16, max_bytes=10**7)]
