@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from types import FrameType, ModuleType
 
-from jobs import fit_text, fit_vq, inspect_shards, prepare, run, sample, train
+from jobs import eval_vq, fit_text, fit_vq, inspect_shards, prepare, run, sample, train
 from jobs.recipe import load_recipe, load_tables
 from pipeline.errors import MgptError, PlanError, RecipeError, ResumeError, ShardError, VerificationError
 
@@ -23,6 +23,7 @@ RECIPE_VERBS: dict[str, ModuleType] = {  # they take a recipe: run(recipe, args)
 }
 TABLE_VERBS: dict[str, ModuleType] = {  # they take a recipe of their own form: run(tables, args)
     "fit-vq": fit_vq,
+    "eval-vq": eval_vq,
     "fit-text": fit_text,
 }
 OTHER_VERBS: dict[str, ModuleType] = {  # run(args)

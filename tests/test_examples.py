@@ -11,7 +11,7 @@ from jobs.__main__ import main
 from jobs.recipe import load_recipe
 
 ROOT = Path(__file__).parents[1]
-RECIPES = sorted(path for path in ROOT.glob("examples/*.toml") if not path.name.startswith("fit_"))
+RECIPES = sorted(path for path in ROOT.glob("examples/*.toml") if not path.name.startswith(("fit_", "eval_")))
 
 
 def readme_commands() -> list[list[str]]:
