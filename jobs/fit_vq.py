@@ -1,6 +1,6 @@
 """`mgpt fit-vq RECIPE`: fit a VQGAN to pictures from any source.
 
-[fit]                       the options of tokenizer/vq/fit_options.py
+[fit]                       the options of tokenizer/vq/fitting/options.py
 config = "vqgan.yaml"
 output = "runs/vq"
 steps = 20_000
@@ -23,8 +23,8 @@ from pipeline.errors import RecipeError
 from pipeline.paths import exists
 from pipeline.sources import SOURCES, Source
 from tokenizer.vq.config import read_config
-from tokenizer.vq.fit_options import FitOptions
-from tokenizer.vq.pictures import Pool, load_pool
+from tokenizer.vq.fitting.options import FitOptions
+from tokenizer.vq.fitting.pictures import Pool, load_pool
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def read_fit_recipe(document: dict[str, Any]) -> FitRecipe:
         raise RecipeError(f"unknown table '{min(unknown)}'; known tables: fit, data, held_out")
     options: FitOptions = build(FitOptions, document.get("fit", {}), "fit")
     downsample = read_config(options.config).downsample
-    if odd := [size for size in (*options.crop_sizes, options.held_out_size) if size % downsample]:
+    if odd := [side for side in (*(side for size in options.sizes for side in size), options.held_out_size) if side % downsample]:
         raise RecipeError(f"fit: a code is {downsample} x {downsample} pixels, and {odd[0]} pixels a side hold no whole number of codes")
     if options.start_from and not exists(options.start_from):
         raise RecipeError(f"fit.start_from: {options.start_from}: no such file")
@@ -79,7 +79,7 @@ def run(tables: dict[str, Any], args: argparse.Namespace) -> int:
 
 def fit_vq_files(recipe: FitRecipe) -> None:
     """Read the pictures and fit, with progress on standard error."""
-    from tokenizer.vq.fit import fit_vq
+    from tokenizer.vq.fitting.trainer import fit_vq
 
     pools, held_out = ([_load(source, options) for source, options in part] for part in (recipe.data, recipe.held_out))
     fit_vq(recipe.fit, pools, held_out, _report)

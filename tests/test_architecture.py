@@ -16,17 +16,18 @@ MAY_IMPORT = {
     "tokenizer": {"tokenizer", "pipeline"},
     "jobs": {"jobs", "filters", "tokenizer", "pipeline"},
 }
-HEAVY = {"ray", "torch", "torchvision", "transformers", "open_clip", "img2dataset", "skimage"}
+HEAVY = {"ray", "torch", "torchvision", "transformers", "open_clip", "img2dataset", "skimage", "timm", "torchmetrics"}
 HEAVY_ROOMS = {  # they are about an nn.Module or a Ray actor; everyone else imports inside a function
     "pipeline/ray_runner.py",
     "tokenizer/vq/network.py",
-    "tokenizer/vq/codebook.py",
-    "tokenizer/vq/losses.py",
-    "tokenizer/vq/fit.py",
-    "tokenizer/vq/fit_state.py",
+    "tokenizer/vq/fitting",
     "jobs/lm",
 }
-LIGHT_IN_HEAVY_ROOMS = {"jobs/lm/options.py"}  # a recipe is checked on a login node
+LIGHT_IN_HEAVY_ROOMS = {  # a recipe is checked on a login node
+    "jobs/lm/options.py",
+    "tokenizer/vq/fitting/options.py",
+    "tokenizer/vq/fitting/pictures.py",
+}
 BORROWED = (
     sys.stdlib_module_names | HEAVY | {"webdataset", "pyarrow", "numpy", "PIL", "tokenizers", "safetensors", "fsspec", "tqdm", "yaml"}
 )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tokenizer.vq.fit_options import LossWeights
+from tokenizer.vq.fitting.options import LossWeights
 
 NUM_SCALES = 3  # 1, 1/2 and 1/4 of the size
 WINDOW = 8  # pixels a side over which detail is counted

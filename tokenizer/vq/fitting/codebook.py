@@ -8,7 +8,7 @@ Source: van den Oord et al. 1711.00937, appendix A.1 (moving averages); Dhariwal
 import torch
 from torch import Tensor
 
-from tokenizer.vq.fit_options import CodebookOptions
+from tokenizer.vq.fitting.options import CodebookOptions
 from tokenizer.vq.network import Codebook
 
 
@@ -19,7 +19,7 @@ def kmeans(z_ND: Tensor, book: Codebook, rounds: int, generator: torch.Generator
         z_ND: More vectors than codes, or some codes share a place for a start.
         book: Changed in place.
         rounds: Of assignment and mean.
-        generator: Picks the first places, and new ones for codes that nobody chose.
+        generator: On the CPU; picks the first places, and new ones for codes that nobody chose.
     """
     weight = book.embedding.weight
     weight.data.copy_(_pick(z_ND, len(weight), generator))
@@ -43,13 +43,15 @@ class CodebookAverages:
         self.book = book
         self.options = options
         self.mean_use = vectors_a_step / book.embedding.num_embeddings
-        self.counts_K = torch.full((book.embedding.num_embeddings,), self.mean_use)
+        self.counts_K = torch.full((book.embedding.num_embeddings,), self.mean_use, device=book.embedding.weight.device)
         self.sums_KD = book.embedding.weight.detach().clone() * self.mean_use
 
     def update(self, z_ND: Tensor, codes_N: Tensor) -> None:
-        """Follow one batch."""
+        """Follow one batch; where the optimizer moves the codebook, only count."""
         counts, sums = _totals(z_ND, codes_N, len(self.counts_K))
         self.counts_K.lerp_(counts, 1 - self.options.decay)
+        if self.options.update == "gradient":
+            return
         self.sums_KD.lerp_(sums, 1 - self.options.decay)
         self.book.embedding.weight.data.copy_(self.sums_KD / self.counts_K.clamp(min=1e-6)[:, None])
 
@@ -70,10 +72,10 @@ class CodebookAverages:
 def _totals(z_ND: Tensor, codes_N: Tensor, num_codes: int) -> tuple[Tensor, Tensor]:
     """How many vectors each code has [K], and their sum [K, D]."""
     counts = torch.bincount(codes_N, minlength=num_codes).float()
-    return counts, torch.zeros(num_codes, z_ND.shape[1]).index_add_(0, codes_N, z_ND)
+    return counts, z_ND.new_zeros(num_codes, z_ND.shape[1]).index_add_(0, codes_N, z_ND)
 
 
 def _pick(z_ND: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """Vectors at random, each at most once as long as there are enough."""
     order = torch.randperm(len(z_ND), generator=generator)
-    return z_ND[order.repeat(-(-count // max(1, len(order))))[:count]]
+    return z_ND[order.repeat(-(-count // max(1, len(order))))[:count].to(z_ND.device)]

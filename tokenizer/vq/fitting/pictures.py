@@ -1,7 +1,7 @@
 """Pictures in memory, and crops from them: the data of the VQGAN's trainer.
 
-A crop is a square of the picture, of any size between the crop's own and the picture's shorter side, brought to the crop's size: so the
-network sees fine grain as well as whole scenes. Which crops a step takes depends on the seed and the step alone.
+A crop is a rectangle of the picture, of any size between the crop's own and the largest that fits, brought to the crop's size: so the
+network sees fine grain as well as whole scenes. What a crop shows depends on its dice alone, so that each rank cuts only its own.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,14 @@ from pipeline.sources import Source
 
 UNIT_SIZE = 256  # pictures read from a source at a time
 MAX_PIXELS = 40_000_000  # larger pictures are left out: decoding one takes gigabytes and yields no more crops than another
+
+
+@dataclass(frozen=True)
+class CropOptions:
+    """How crops are changed."""
+
+    swapped_colors: float = 0.0  # share of crops whose channels change places
+    jitter: float = 0.0  # largest change of brightness and contrast, as a share
 
 
 @dataclass(frozen=True)
@@ -60,31 +68,32 @@ def load_pool(source: Source, weight: float, max_side: int, min_side: int, max_b
     return Pool(pictures, weight, num_bad, complete)
 
 
-def draw_crops(pools: list[Pool], size: int, count: int, swapped_colors: float, rng: np.random.Generator) -> np.ndarray:
-    """Random crops, half of them mirrored.
+def draw_crop(pools: list[Pool], size: tuple[int, int], options: CropOptions, rng: np.random.Generator) -> np.ndarray:
+    """A random crop, mirrored half of the time.
 
     Args:
         pools: Drawn from by their weights.
-        size: Pixels a side.
-        count: Crops.
-        swapped_colors: Share of crops whose channels change places.
+        size: Width and height in pixels.
+        options: How it is changed.
         rng: The only dice.
 
     Returns:
-        uint8 [count, size, size, 3].
+        uint8 [height, width, 3].
     """
     weights = np.array([pool.weight for pool in pools])
-    crops = np.empty((count, size, size, 3), np.uint8)
-    for i, pool_index in enumerate(rng.choice(len(pools), count, p=weights / weights.sum())):
-        pictures = pools[pool_index].pictures
-        picture = pictures[rng.integers(len(pictures))]
-        shorter = min(picture.size)
-        side = min(shorter, round(size * (max(shorter, size) / size) ** rng.random()))  # uniform in the logarithm; small ones are enlarged
-        x, y = rng.integers(picture.width - side + 1), rng.integers(picture.height - side + 1)
-        crop = picture.resize((size, size), Image.Resampling.BICUBIC, box=(x, y, x + side, y + side), reducing_gap=2.0)
-        channels = rng.permutation(3) if rng.random() < swapped_colors else np.arange(3)
-        crops[i] = np.asarray(crop)[:, :: rng.choice((-1, 1)), channels]
-    return crops
+    pictures = pools[rng.choice(len(pools), p=weights / weights.sum())].pictures
+    picture = pictures[rng.integers(len(pictures))]
+    largest = min(picture.width / size[0], picture.height / size[1])
+    scale = min(largest, max(largest, 1) ** rng.random())  # uniform in the logarithm; small pictures are enlarged
+    width, height = (max(1, min(bound, round(side * scale))) for side, bound in zip(size, picture.size, strict=True))
+    x, y = rng.integers(picture.width - width + 1), rng.integers(picture.height - height + 1)
+    crop = np.asarray(picture.resize(size, Image.Resampling.BICUBIC, box=(x, y, x + width, y + height), reducing_gap=2.0))
+    if rng.random() < options.swapped_colors:
+        crop = crop[:, :, rng.permutation(3)]
+    if options.jitter:
+        gain, shift = 1 + options.jitter * rng.uniform(-1, 1), 255 * options.jitter * rng.uniform(-1, 1) / 2
+        crop = ((crop - 127.5) * gain + 127.5 + shift).clip(0, 255).round().astype(np.uint8)
+    return crop[:, :: rng.choice((-1, 1))]
 
 
 def central_squares(pools: list[Pool], size: int) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Fitting a VQGAN: `options.py` says what can be asked for, `trainer.py` does it."""
