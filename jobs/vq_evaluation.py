@@ -1,6 +1,6 @@
 """The work behind `mgpt eval-vq`: a source's pictures, cut as `mgpt prepare` cuts them, through every quantizer, and how long that takes.
 
-Pictures are read once; all quantizers see the same pixels. In memory are the pictures that wait for a batch of one size, four numbers of
+Pictures are read once; all quantizers see the same pixels. In memory are the pictures that wait for a batch of one size, six numbers of
 each picture that is done, and the few that are shown.
 """
 

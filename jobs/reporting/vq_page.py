@@ -24,6 +24,7 @@ COLUMNS = (
     "PSNR, dB",
     "SSIM",
     "gradient",
+    "edges",
     "codes used (of the codebook)",
     "perplexity (of the codebook)",
     "bits a pixel (by entropy)",
@@ -47,10 +48,11 @@ main { max-width: 140rem; } header, .text { max-width: 68rem; }
 </style>"""
 NOTES = (
     "In brackets: 95 % intervals, from a bootstrap over the pictures. PSNR and SSIM: means over pictures. Gradient: the decoded pictures' "
-    "mean gradient magnitude over the originals'; under 1 detail is lost, over 1 there is more of it than there was. Codes used: how many "
-    "different ones, of as many as these pictures could have used. Perplexity: as many equally frequent codes would have the same entropy; "
-    "few pictures make it too low. Bits a pixel: every code with the same number of bits, and by the entropy of the codes. Enlarged: "
-    "smaller than the bucket, so that they come back more easily. Encode and decode: square pictures a second, in full batches."
+    "mean gradient magnitude over the originals'; under 1 detail is lost, over 1 there is more of it than there was. Edges: the same where "
+    "the originals have edges, so that noise elsewhere cannot make up for them. Codes used: how many different ones, of as many as these "
+    "pictures could have used. Perplexity: as many equally frequent codes would have the same entropy; few pictures make it too low. Bits "
+    "a pixel: every code with the same number of bits, and by the entropy of the codes. Enlarged: smaller than the bucket, so that they "
+    "come back more easily. Encode and decode: square pictures a second, in full batches."
 )
 
 
@@ -157,6 +159,7 @@ def _values(cell: Cell) -> tuple[str, ...]:
         _estimated(figures.psnr, 2),
         _estimated(figures.ssim, 3),
         _estimated(figures.gradient, 3),
+        _estimated(figures.edges, 3),
         f"{figures.codes_used} of {figures.codes_reachable} ({figures.codes_used_share:.1%})",
         f"{figures.perplexity:.{1 if figures.perplexity < 100 else 0}f} ({figures.perplexity_share:.1%})",
         f"{figures.bits_raw:.4f} ({figures.bits_entropy:.4f})",

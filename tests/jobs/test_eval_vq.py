@@ -92,7 +92,7 @@ def test_every_quantizer_is_measured_on_every_source_and_target(folder, capsys):
         ("photographs", "64", "tiny", "3"),
         ("photographs", "64", "bundled", "3"),
     ]
-    assert {len(row) for row in rows} == {12}
+    assert {len(row) for row in rows} == {13}
     assert rows[2][4].split(" ")[0] == f"{document['figures'][0]['psnr']['mean']:.2f}"
     assert "photographs: 3 pictures, 0 could not be used" in table
     assert "tiny: 32 codes of 4 x 4 pixels" in progress

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from tokenizer.vq import LoadedVQ
 
@@ -23,6 +24,7 @@ MAX_PSNR = 100.0  # dB, of two equal pictures: infinity would swallow the mean; 
 BATCH_PIXELS = 1 << 21  # that are encoded at once: eight pictures of 512 x 512, as `mgpt prepare` does
 NUM_RESAMPLES = 1000
 LEVEL = 0.95  # of the intervals
+EDGE = 32.0  # levels a pixel
 SSIM_SIGMA = 1.5  # pixels
 SSIM_BORDER = 5  # pixels from the middle of SSIM's window to its edge: nearer to the picture's edge the window is not whole
 
@@ -35,6 +37,8 @@ class Scores:
     ssim: float  # 1 for equal pictures
     gradient: float  # mean gradient magnitude of the decoded picture, levels a pixel
     original_gradient: float  # and of the original
+    edges: float  # contrast of the decoded picture where the original has edges, levels; 0 without edges
+    original_edges: float  # and of the original
 
     @property
     def gradient_share(self) -> float:
@@ -68,6 +72,7 @@ class Figures:
     psnr: Estimate  # dB, mean over pictures
     ssim: Estimate  # mean over pictures
     gradient: Estimate  # sum of the decoded pictures' mean gradients over the sum of the originals'; NaN where these have none
+    edges: Estimate  # likewise, of the contrast where the originals have edges
     num_codes: int  # in the codebook
     codes_emitted: int
     codes_reachable: int  # the smaller of the two: no set of pictures uses more different codes than it has codes
@@ -80,7 +85,7 @@ class Figures:
 
 
 class Tally:
-    """Adds up pictures; keeps four numbers of each, and a count for each code.
+    """Adds up pictures; keeps six numbers of each, and a count for each code.
 
     Args:
         num_codes: In the codebook.
@@ -108,16 +113,17 @@ class Tally:
         """
         if not self._scores:
             raise ValueError("there are no figures of no pictures")
-        rows_N4 = np.array([(s.psnr, s.ssim, s.gradient, s.original_gradient) for s in self._scores])
-        means_4, resampled_R4 = rows_N4.mean(0), bootstrap(rows_N4, seed)
+        rows_N6 = np.array([(s.psnr, s.ssim, s.gradient, s.original_gradient, s.edges, s.original_edges) for s in self._scores])
+        means_6, resampled_R6 = rows_N6.mean(0), bootstrap(rows_N6, seed)
         num_codes, emitted = len(self._counts_K), int(self._counts_K.sum())
         used, spread = int((self._counts_K > 0).sum()), perplexity(self._counts_K)
         codes_a_pixel = emitted / self._num_pixels
         return Figures(
-            num_pictures=len(rows_N4),
-            psnr=_estimate(means_4[0], resampled_R4[:, 0], len(rows_N4)),
-            ssim=_estimate(means_4[1], resampled_R4[:, 1], len(rows_N4)),
-            gradient=_estimate(_ratio(means_4[2], means_4[3]), _ratio(resampled_R4[:, 2], resampled_R4[:, 3]), len(rows_N4)),
+            num_pictures=len(rows_N6),
+            psnr=_estimate(means_6[0], resampled_R6[:, 0], len(rows_N6)),
+            ssim=_estimate(means_6[1], resampled_R6[:, 1], len(rows_N6)),
+            gradient=_estimate(_ratio(means_6[2], means_6[3]), _ratio(resampled_R6[:, 2], resampled_R6[:, 3]), len(rows_N6)),
+            edges=_estimate(_ratio(means_6[4], means_6[5]), _ratio(resampled_R6[:, 4], resampled_R6[:, 5]), len(rows_N6)),
             num_codes=num_codes,
             codes_emitted=emitted,
             codes_reachable=min(num_codes, emitted),
@@ -143,8 +149,8 @@ def measure_pictures(vq: LoadedVQ, pictures: Iterable[np.ndarray]) -> Iterator[M
         for pixels_BHWC in _stacked(group, max(1, BATCH_PIXELS // (shape[0] * shape[1]))):
             codes_Bhw = vq.encode(pixels_BHWC)
             for pixels, codes, decoded in zip(pixels_BHWC, codes_Bhw, vq.decode(codes_Bhw), strict=True):
-                scores = Scores(psnr(pixels, decoded), ssim(pixels, decoded), gradient(decoded), gradient(pixels))
-                yield Measured(codes, decoded, scores)
+                details = gradient(decoded), gradient(pixels), edge_contrast(pixels, decoded), edge_contrast(pixels, pixels)
+                yield Measured(codes, decoded, Scores(psnr(pixels, decoded), ssim(pixels, decoded), *details))
 
 
 def psnr(a_HWC: np.ndarray, b_HWC: np.ndarray) -> float:
@@ -185,9 +191,22 @@ def gradient(picture_HWC: np.ndarray) -> float:
 
     Of the mean of R, G and B, by differences to the right and downwards.
     """
-    gray_HW = picture_HWC.mean(2, dtype=np.float32)
-    corner = gray_HW[:-1, :-1]
-    return float(np.hypot(gray_HW[:-1, 1:] - corner, gray_HW[1:, :-1] - corner).mean(dtype=np.float64))
+    return float(_gradients(picture_HWC).mean(dtype=np.float64))
+
+
+def edge_contrast(original_HWC: np.ndarray, picture_HWC: np.ndarray) -> float:
+    """Mean over the original's edges of the picture's largest gradient magnitude within a pixel of the edge, in levels a pixel.
+
+    An edge is a place where the original's gradient magnitude is at least EDGE. What is added elsewhere, noise or texture, does not count:
+    the mean gradient can be kept by it, this cannot.
+
+    Returns:
+        0 where the original has no edges.
+    """
+    is_edge_HW = _gradients(original_HWC) >= EDGE
+    around_HW = np.pad(_gradients(picture_HWC), 1)
+    largest_HW = sliding_window_view(around_HW, (3, 3)).max((2, 3))
+    return float(largest_HW[is_edge_HW].mean(dtype=np.float64)) if is_edge_HW.any() else 0.0
 
 
 def perplexity(counts_K: np.ndarray) -> float:
@@ -236,6 +255,14 @@ def _stacked(pictures: Iterable[np.ndarray], count: int) -> Iterator[np.ndarray]
             waiting = []
     if waiting:
         yield np.stack(waiting)
+
+
+def _gradients(picture_HWC: np.ndarray) -> np.ndarray:
+    """float32 [H - 1, W - 1]."""
+    gray_HW = picture_HWC.mean(2, dtype=np.float32)
+    corner = gray_HW[:-1, :-1]
+    magnitudes: np.ndarray = np.hypot(gray_HW[:-1, 1:] - corner, gray_HW[1:, :-1] - corner)
+    return magnitudes
 
 
 def _check(a_HWC: np.ndarray, b_HWC: np.ndarray) -> None:

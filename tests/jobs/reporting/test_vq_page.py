@@ -19,6 +19,7 @@ FIGURES = Figures(
     psnr=Estimate(24.104, 23.5, 24.7),
     ssim=Estimate(0.69249, 0.65, 0.7),
     gradient=Estimate(0.45, 0.41, 0.4999),
+    edges=Estimate(0.85, 0.81, 0.89),
     num_codes=8192,
     codes_emitted=3072,
     codes_reachable=3072,
@@ -40,7 +41,7 @@ ABOUT = About(
 def result(speed=None, target=256, size=(64, 96)):
     rng = np.random.default_rng(0)
     original, decoded = (rng.integers(0, 256, (*size, 3), dtype=np.uint8) for _ in range(2))
-    shown = Shown("photographs", target, "a <b>key", original, ((EVIL, decoded, Scores(24.1, 0.7, 1.0, 2.0)),))
+    shown = Shown("photographs", target, "a <b>key", original, ((EVIL, decoded, Scores(24.1, 0.7, 1.0, 2.0, 30.0, 40.0)),))
     cell = Cell("photographs", target, EVIL, 3, FIGURES, speed)
     return DataResult("photographs", 30, {"not_an_image": 2}, (cell,), (), (shown,))
 
@@ -59,6 +60,7 @@ def test_the_table_has_every_figure_with_its_interval():
         "24.10 [23.50, 24.70]",
         "0.692 [0.650, 0.700]",
         "0.450 [0.410, 0.500]",
+        "0.850 [0.810, 0.890]",
         "2048 of 3072 (25.0%)",
         "1234 (15.1%)",
         "0.0508 (0.0401)",

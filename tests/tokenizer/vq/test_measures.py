@@ -14,11 +14,13 @@ from pipeline.images import apply_crop, decode_rgb, plan_crop
 from tests.conftest import GOLDEN
 from tokenizer.vq import ChameleonVQ
 from tokenizer.vq.measures import (
+    EDGE,
     MAX_PSNR,
     Measured,
     Scores,
     Tally,
     bootstrap,
+    edge_contrast,
     gradient,
     interval,
     measure_pictures,
@@ -118,6 +120,26 @@ def test_the_gradient_is_the_slope_of_a_plane():
     assert gradient(full(77)) == 0
 
 
+def bars(low, high):
+    """A step from one level to another in the middle of a picture."""
+    return np.repeat(np.where(np.arange(32) < 16, low, high).astype(np.uint8)[None, :, None], 32, 0).repeat(3, 2)
+
+
+def test_an_edge_keeps_its_contrast_where_it_is_and_noise_elsewhere_does_not_count():
+    original = bars(50, 150)
+    assert edge_contrast(original, original) == pytest.approx(100)
+    assert edge_contrast(original, bars(80, 120)) == pytest.approx(40)
+    moved = np.roll(original, 1, 1)
+    assert edge_contrast(original, moved) == pytest.approx(100)  # a pixel beside its place
+    assert edge_contrast(original, np.roll(original, 3, 1)) == 0
+    noise = original.copy()
+    noise[:, 20::2] = 0
+    assert edge_contrast(original, noise) == pytest.approx(100)
+    assert edge_contrast(bars(50, 150), bars(50, 50)) == 0
+    assert edge_contrast(bars(50, 50 + int(EDGE) - 1), original) == 0  # no edge in the original
+    assert edge_contrast(bars(50, 50 + int(EDGE)), original) == pytest.approx(100)
+
+
 def test_a_blurred_photograph_has_less_gradient():
     pixels = photo("astronaut.jpg", 128, 128)
     small = Image.fromarray(pixels).resize((32, 32), Image.Resampling.BOX)
@@ -157,7 +179,7 @@ def test_resamples_depend_on_the_seed_alone():
 def scored(rows):
     tally = Tally(num_codes=4)
     for row in rows:
-        tally.add(Measured(np.zeros((1, 1), np.int32), full(0), Scores(*row)))
+        tally.add(Measured(np.zeros((1, 1), np.int32), full(0), Scores(*row, *row[2:])))
     return tally.figures(seed=0)
 
 
@@ -174,7 +196,7 @@ def test_one_picture_has_no_interval_and_a_flat_one_no_gradient_share():
     figures = scored([(20.0, 0.5, 1.0, 0.0)])
     assert figures.psnr.mean == 20 and math.isnan(figures.psnr.low) and math.isnan(figures.psnr.high)
     assert math.isnan(figures.gradient.mean)
-    assert math.isnan(Scores(20.0, 0.5, 1.0, 0.0).gradient_share)
+    assert math.isnan(Scores(20.0, 0.5, 1.0, 0.0, 0.0, 0.0).gradient_share)
     with pytest.raises(ValueError, match="no pictures"):
         scored([])
 
