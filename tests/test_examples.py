@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from jobs.__main__ import main
 from jobs.recipe import load_recipe
@@ -34,6 +35,24 @@ def test_an_example_is_a_valid_recipe(path, in_a_copy, capsys):
     verb = "run" if "train" in tomllib.loads(path.read_text()) else "prepare"
     assert main([verb, f"examples/{path.name}", "--dry-run"]) == 0
     assert not (in_a_copy / "runs").exists()
+
+
+@pytest.fixture
+def with_pictures(in_a_copy):
+    """Where gather.sh would have put pictures, and earlier runs their weights."""
+    for name in ("photos", "textures", "stamps", "clipart", "pages", "held_out"):
+        (in_a_copy / "data" / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(in_a_copy / "data" / name / "a.png")
+    for run in ("vq_1_see", "vq_2_detail"):
+        (in_a_copy / "runs" / run).mkdir(parents=True)
+        (in_a_copy / "runs" / run / "weights.safetensors").touch()
+    (in_a_copy / "tokenizer").symlink_to(ROOT / "tokenizer")
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("examples/bundled_vq/*.toml")), ids=lambda path: path.name)
+def test_the_bundled_vq_s_recipes_are_valid(path, with_pictures, capsys):
+    verb = "eval-vq" if path.name == "eval.toml" else "fit-vq"
+    assert main([verb, f"examples/bundled_vq/{path.name}", "--dry-run"]) == 0
 
 
 def test_every_command_in_the_readme_runs(in_a_copy, capsys):

@@ -83,6 +83,16 @@ def test_a_wrong_recipe_is_refused_before_any_work(in_a_folder, capsys, change, 
     assert not (in_a_folder / "out").exists()
 
 
+def test_data_that_cannot_be_used_is_refused(in_a_folder, capsys):
+    (in_a_folder / "pictures").mkdir()
+    (in_a_folder / "pictures" / "a.png").write_bytes(b"no picture")
+    (in_a_folder / "vq.toml").write_text(VQ_RECIPE)
+    assert main(["fit-vq", "vq.toml", "--set", "data.0.source={kind='folder', path='pictures'}"]) == 2
+    assert "no picture in the source could be used (1 could not)" in capsys.readouterr().err
+    assert main(["fit-vq", "vq.toml", "--set", "data.0.source={kind='folder', path='nowhere'}"]) == 2
+    assert "nowhere" in capsys.readouterr().err
+
+
 def test_a_text_tokenizer_is_fitted_and_can_be_used(in_a_folder):
     (in_a_folder / "b.txt").write_text("a red circle and a red square\n" * 5)
     (in_a_folder / "text.toml").write_text('output = "text_tokenizer.json"\nfiles = ["*.txt"]\nvocab_size = 16_654\n')

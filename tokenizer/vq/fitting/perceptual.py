@@ -5,6 +5,7 @@ Shapes: B pictures, 3 channels, H x W pixels in [-1, 1]; features [B, C, h, w] o
 Source: Zhang et al. 1801.03924, section 3 (features of unit length, compared place by place); Esser et al. 2012.09841 (in a VQGAN's loss).
 """
 
+import logging
 from typing import Any
 
 import torch
@@ -31,6 +32,7 @@ class Features(nn.Module):
             from timm.data import resolve_data_config  # type: ignore[attr-defined]
         except ImportError as error:
             raise RecipeError("fit.perceptual: kind 'features' wants timm: pip install 'mgpt[fit]'") from error
+        logging.getLogger("timm.models._builder").setLevel(logging.ERROR)  # it warns of the stages that are left out
         try:
             network: Any = timm.create_model(options.model, pretrained=True, features_only=True, out_indices=options.out_indices)
         except (RuntimeError, ValueError, OSError, IndexError, AssertionError) as error:
