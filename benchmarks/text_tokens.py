@@ -15,12 +15,12 @@ from tokenizer.text import TextTokenizer
 
 ROOT = Path(__file__).parents[1]
 ARTICLES = {
-    "English": "All human beings are born free and equal in dignity and rights. They are endowed with reason and conscience and should "
-    "act towards one another in a spirit of brotherhood.",
+    "English": "All human beings are born free and equal in dignity and rights. They are endowed with reason and conscience and "
+    "should act towards one another in a spirit of brotherhood.",
     "German": "Alle Menschen sind frei und gleich an Würde und Rechten geboren. Sie sind mit Vernunft und Gewissen begabt und sollen "
     "einander im Geist der Brüderlichkeit begegnen.",
-    "French": "Tous les êtres humains naissent libres et égaux en dignité et en droits. Ils sont doués de raison et de conscience et doivent "
-    "agir les uns envers les autres dans un esprit de fraternité.",
+    "French": "Tous les êtres humains naissent libres et égaux en dignité et en droits. Ils sont doués de raison et de conscience et "
+    "doivent agir les uns envers les autres dans un esprit de fraternité.",
     "Spanish": "Todos los seres humanos nacen libres e iguales en dignidad y derechos y, dotados como están de razón y conciencia, deben "
     "comportarse fraternalmente los unos con los otros.",
     "Russian": "Все люди рождаются свободными и равными в своем достоинстве и правах. Они наделены разумом и совестью и должны поступать в "
