@@ -67,7 +67,7 @@ def test_a_quantizer_is_fitted_and_can_be_used(in_a_folder, capsys):
         ("fit.begin_anew=['encoder']", "fit.begin_anew: says what start_from need not have"),
         ("fit.perceptual.kind=features", "fit.perceptual.model: kind 'features' wants a network"),
         ("fit.perceptual.kind=lpips", "fit.perceptual.model: kind 'lpips' has 'alex', 'vgg' and 'squeeze'"),
-        ("fit.adversarial.kind=features", "'features' are those of fit.perceptual"),
+        ("fit.adversarial.kind=features", "the features are those of fit.perceptual"),
         ("fit.crop_sizes=[]", "fit.crop_sizes: wants sizes"),
         ("fit.threads=0", "fit.threads: at least 1, got 0"),
         ("fit.swapped_colors=2.0", "fit.swapped_colors: lies in [0, 1]"),

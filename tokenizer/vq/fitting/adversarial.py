@@ -2,6 +2,7 @@
 
     pixels      4 x 4 convolutions over the picture, a judgement for every patch of 70 x 70 pixels
     features    two convolutions over each stage of a frozen network's features, a judgement for every place
+    both        one half of the judgement each
 
 Every convolution has spectral norm 1, so that its judgements change slowly and one weight of the term fits all runs.
 
@@ -21,50 +22,36 @@ from torch.nn.utils.parametrizations import spectral_norm
 SLOPE = 0.2  # of the leaky ReLU below 0
 
 
-class PatchDiscriminator(nn.Module):
-    """Judges patches of pixels."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        widths = [3, channels, channels * 2, channels * 4]
-        layers: list[nn.Module] = []
-        for i, (a, b) in enumerate(pairwise(widths)):
-            layers += [_conv(a, b, 4, stride=2 if i < 2 else 1, padding=1), nn.LeakyReLU(SLOPE)]
-        self.layers = nn.Sequential(*layers, _conv(widths[-1], 1, 4, stride=1, padding=1))
-
-    def forward(self, x_BCHW: Tensor) -> list[Tensor]:
-        """Judgements, in a list of one."""
-        return [self.layers(x_BCHW).float()]
-
-
-class FeatureDiscriminator(nn.Module):
-    """Judges features, each stage by itself.
+class Discriminator(nn.Module):
+    """Judges pictures by their patches, by their features or by both.
 
     Args:
-        stage_channels: Channels of each stage.
-        channels: Between the two convolutions.
+        patches: Judge patches of pixels.
+        stage_channels: Channels of each stage whose features are judged; none where features are not.
+        channels: Of each first layer.
     """
 
-    def __init__(self, stage_channels: list[int], channels: int):
+    def __init__(self, patches: bool, stage_channels: list[int], channels: int):
         super().__init__()
-        self.heads = nn.ModuleList(
-            nn.Sequential(_conv(c, channels, 3, stride=1, padding=1), nn.LeakyReLU(SLOPE), _conv(channels, 1, 3, stride=1, padding=1))
-            for c in stage_channels
-        )
+        self.patches = _patches(channels) if patches else None
+        self.heads = nn.ModuleList(_head(width, channels) for width in stage_channels)
 
-    def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """Judgements of each stage."""
-        return [head(feature).float() for head, feature in zip(self.heads, features, strict=True)]
+    def forward(self, x_BCHW: Tensor, features: list[Tensor]) -> list[list[Tensor]]:
+        """Judgements in groups that weigh the same: of the patches, of each stage."""
+        groups = [[head(feature).float() for head, feature in zip(self.heads, features, strict=True)]] if self.heads else []
+        return groups if self.patches is None else [*groups, [self.patches(x_BCHW).float()]]
 
 
-def discriminator_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:
+def discriminator_loss(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tensor:
     """Hinge loss: 0 where the real is judged above 1 and the decoded below -1."""
-    return torch.stack([F.relu(1 - r).mean() + F.relu(1 + f).mean() for r, f in zip(real, fake, strict=True)]).mean()
+    return _mean(
+        [[F.relu(1 - a).mean() + F.relu(1 + b).mean() for a, b in zip(*pair, strict=True)] for pair in zip(real, fake, strict=True)]
+    )
 
 
-def generator_loss(fake: list[Tensor]) -> Tensor:
+def generator_loss(fake: list[list[Tensor]]) -> Tensor:
     """Falls as the decoded is taken for real."""
-    return -torch.stack([f.mean() for f in fake]).mean()
+    return -_mean([[judgement.mean() for judgement in group] for group in fake])
 
 
 def refresh_norms(discriminator: nn.Module) -> None:
@@ -75,6 +62,22 @@ def refresh_norms(discriminator: nn.Module) -> None:
             if isinstance(module, nn.Conv2d):
                 _ = module.weight
     discriminator.eval()
+
+
+def _patches(channels: int) -> nn.Module:
+    widths = [3, channels, channels * 2, channels * 4]
+    layers: list[nn.Module] = []
+    for i, (a, b) in enumerate(pairwise(widths)):
+        layers += [_conv(a, b, 4, stride=2 if i < 2 else 1, padding=1), nn.LeakyReLU(SLOPE)]
+    return nn.Sequential(*layers, _conv(widths[-1], 1, 4, stride=1, padding=1))
+
+
+def _head(width: int, channels: int) -> nn.Module:
+    return nn.Sequential(_conv(width, channels, 3, stride=1, padding=1), nn.LeakyReLU(SLOPE), _conv(channels, 1, 3, stride=1, padding=1))
+
+
+def _mean(groups: list[list[Tensor]]) -> Tensor:
+    return torch.stack([torch.stack(group).mean() for group in groups]).mean()
 
 
 def _conv(in_channels: int, out_channels: int, size: int, stride: int, padding: int) -> nn.Module:

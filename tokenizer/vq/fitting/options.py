@@ -45,7 +45,7 @@ class PerceptualOptions:
 class AdversarialOptions:
     """The adversarial term: a discriminator that learns to tell decoded pictures from real ones. Off by default."""
 
-    kind: Literal["off", "pixels", "features"] = "off"  # pixels: judges patches; features: judges what the perceptual network sees
+    kind: Literal["off", "pixels", "features", "both"] = "off"  # pixels: judges patches; features: judges what the perceptual network sees
     weight: float = 0.5  # 1: it pulls as strong as all other terms together
     from_step: int = 0  # the discriminator begins to learn here
     rise_steps: int = 500  # from there until the term has its full weight
@@ -111,8 +111,9 @@ class FitOptions:
             raise RecipeError("fit.begin_anew: says what start_from need not have, and there is no start_from")
         if self.learns != "all" and not self.start_from:
             raise RecipeError(f"fit.learns: only the {self.learns} is to learn, so start_from must give the rest")
-        if self.adversarial.kind == "features" and self.perceptual.kind != "features":
-            raise RecipeError("fit.adversarial.kind: 'features' are those of fit.perceptual, whose kind must be 'features' too")
+        if self.adversarial.kind in ("features", "both") and self.perceptual.kind != "features":
+            wanted = "the features are those of fit.perceptual, whose kind must be 'features' too"
+            raise RecipeError(f"fit.adversarial.kind: '{self.adversarial.kind}': {wanted}")
 
     @property
     def sizes(self) -> tuple[tuple[int, int], ...]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from pipeline.errors import RecipeError, ResumeError
 from pipeline.paths import commit, commit_bytes, exists, join, read_bytes
 from tokenizer.vq.config import read_config
-from tokenizer.vq.fitting.adversarial import FeatureDiscriminator, PatchDiscriminator
+from tokenizer.vq.fitting.adversarial import Discriminator
 from tokenizer.vq.fitting.codebook import CodebookAverages
 from tokenizer.vq.fitting.options import FitOptions
 from tokenizer.vq.fitting.perceptual import Features, Lpips
@@ -135,11 +135,8 @@ def _discriminator(
     wanted = options.adversarial
     if wanted.kind == "off":
         return None, None
-    network: nn.Module = (
-        PatchDiscriminator(wanted.channels)
-        if features is None or wanted.kind == "pixels"
-        else FeatureDiscriminator(features.channels, wanted.channels)
-    )
+    channels = features.channels if features is not None and wanted.kind != "pixels" else []
+    network = Discriminator(wanted.kind != "features", channels, wanted.channels)
     network.eval().to(device)  # only `refresh_norms` moves the spectral norms
     return network, torch.optim.AdamW(network.parameters(), lr=wanted.learning_rate, betas=DISCRIMINATOR_BETAS, weight_decay=0)
 

@@ -63,13 +63,12 @@ def part_of_step(fit: Fit, options: FitOptions, x_BCHW: Tensor) -> Part:
             losses["perceptual"] = float(distance.detach())
             loss = loss + options.perceptual.weight * distance
         if fit.discriminator is not None and fit.step >= options.adversarial.from_step:
-            judged = seen if options.adversarial.kind == "features" else (output, x_BCHW)
-            ours = generator_loss(fit.discriminator(judged[0]))
+            ours = generator_loss(fit.discriminator(output, seen[0]))
             if fit.step % BALANCE_EVERY == 0:
                 losses["balance"] = _balance(fit, loss, ours)
             loss = loss + adversarial_weight(options, fit.step) * losses.get("balance", fit.balance) * ours
-            of_fake, of_real = fit.discriminator(_detached(judged[0])), fit.discriminator(judged[1])
-            theirs = discriminator_loss(of_real, of_fake)
+            of_fake = fit.discriminator(output.detach(), [stage.detach() for stage in seen[0]])
+            theirs = discriminator_loss(fit.discriminator(x_BCHW, seen[1]), of_fake)
             losses |= {"discriminator": float(theirs.detach())}
             of_discriminator = list(torch.autograd.grad(theirs, list(fit.discriminator.parameters())))
     losses["loss"] = float(loss.detach())
@@ -109,10 +108,6 @@ def _seen(fit: Fit, output_BCHW: Tensor, target_BCHW: Tensor) -> tuple[list[Tens
     with torch.no_grad():
         target = fit.features(target_BCHW)
     return fit.features(output_BCHW), target
-
-
-def _detached(judged: Tensor | list[Tensor]) -> Tensor | list[Tensor]:
-    return judged.detach() if isinstance(judged, Tensor) else [feature.detach() for feature in judged]
 
 
 def _flatten(z_BDhw: Tensor) -> Tensor:

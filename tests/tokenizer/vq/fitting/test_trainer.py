@@ -101,9 +101,9 @@ def test_bfloat16_learns_too(options, pools):
     assert fit_vq(quick, pools, pools, lambda line: None).psnr > 5
 
 
-@pytest.mark.parametrize("kind", ["pixels", "features"])
+@pytest.mark.parametrize("kind", ["pixels", "both"])
 def test_an_adversarial_run_goes_on_as_if_it_had_not_stopped(options, pools, backbone, kind):
-    perceptual = PerceptualOptions("features", backbone, (0, 1)) if kind == "features" else PerceptualOptions()
+    perceptual = PerceptualOptions("features", backbone, (0, 1)) if kind == "both" else PerceptualOptions()
     judged = AdversarialOptions(kind, rise_steps=4, channels=4)
     whole = replace(options, steps=16, save_every=8, report_every=4, perceptual=perceptual, adversarial=judged)
     parted = replace(whole, output=options.output + "2")
