@@ -11,6 +11,8 @@ source = { kind = "folder", path = "pictures" }
 
 [[held_out]]                pictures to measure with
 source = { kind = "folder", path = "held_out" }
+
+On several GPUs: torchrun --nproc-per-node 8 -m jobs fit-vq RECIPE
 """
 
 import argparse
@@ -72,6 +74,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(tables: dict[str, Any], args: argparse.Namespace) -> int:
     """Fit, or with --dry-run only check the recipe; the exit code."""
     recipe = read_fit_recipe(tables)
+    _report(_describe(recipe))
     if not args.dry_run:
         fit_vq_files(recipe)
     return 0
@@ -83,6 +86,22 @@ def fit_vq_files(recipe: FitRecipe) -> None:
 
     pools, held_out = ([_load(source, options) for source, options in part] for part in (recipe.data, recipe.held_out))
     fit_vq(recipe.fit, pools, held_out, _report)
+
+
+def _describe(recipe: FitRecipe) -> str:
+    fit = recipe.fit
+    begin = f"goes on from {fit.start_from}" if fit.start_from else "begins with random weights"
+    lines = [f"network   {fit.config}, {begin}, learns: {fit.learns}"]
+    sizes = dict(zip(fit.crop_sizes, fit.sizes, strict=True))
+    batches = " or ".join(f"{fit.crops_a_step(size)} crops of {name}" for name, size in sizes.items())
+    lines.append(f"steps     {fit.steps:,}, each with {batches}, {fit.precision}")
+    terms = [f"{name} {weight:g}" for name, weight in vars(fit.losses).items() if weight]
+    for name, term in (("perceptual", fit.perceptual), ("adversarial", fit.adversarial)):
+        terms.append(f"{name} off" if term.kind == "off" else f"{name} {term.weight:g} ({term.kind})")
+    lines.append(f"losses    {', '.join(terms)}")
+    for name, parts in (("data", recipe.data), ("held out", recipe.held_out)):
+        lines += [f"{name:9} {options.source['kind']} {options.source.get('path', '')}, weight {options.weight:g}" for _, options in parts]
+    return "\n".join([*lines, f"output    {fit.output}"])
 
 
 def _read_data(document: dict[str, Any], name: str) -> tuple[tuple[Source, DataOptions], ...]:

@@ -37,6 +37,16 @@ def in_a_folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(in_a_folder, capsys):
+    (in_a_folder / "vq.toml").write_text(VQ_RECIPE)
+    assert main(["fit-vq", "vq.toml", "--dry-run", "--set", "fit.crop_sizes=['64x64', '64x32']"]) == 0
+    said = capsys.readouterr().err
+    assert "begins with random weights, learns: all" in said
+    assert "2, each with 4 crops of 64x64 or 8 crops of 64x32" in said
+    assert "perceptual off, adversarial off" in said
+    assert not (in_a_folder / "out").exists()
+
+
 @pytest.mark.parametrize("name", ["fit_vq.toml", "fit_text.toml"])
 def test_the_example_is_a_valid_recipe(name, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)

@@ -80,7 +80,7 @@ class FitOptions:
     batch_pixels: int = 16 * 128 * 128  # a step over all ranks, whatever the crop's size
     swapped_colors: float = 0.2  # share of crops whose channels change places: strong colours are rare in photographs
     jitter: float = 0.0  # largest change of a crop's brightness and contrast, as a share
-    plain_steps: int = 1000  # at first without the codebook, which k-means then begins; what is not learned by then, as colours, comes hard
+    plain_steps: int = 1000  # of an encoder that begins anew, without the codebook; what is not learned by then, as colours, comes hard
     learning_rate: float = 1e-3
     rise_steps: int = 100
     fall_steps: int = 1000
@@ -114,6 +114,19 @@ class FitOptions:
         if self.adversarial.kind in ("features", "both") and self.perceptual.kind != "features":
             wanted = "the features are those of fit.perceptual, whose kind must be 'features' too"
             raise RecipeError(f"fit.adversarial.kind: '{self.adversarial.kind}': {wanted}")
+
+    @property
+    def encoder_is_given(self) -> bool:
+        """The encoder speaks the codebook's language from the first step."""
+        return bool(self.start_from) and not any(self._anew(part) for part in ("encoder", "quant_conv", "quantize"))
+
+    @property
+    def codebook_is_given(self) -> bool:
+        """No k-means is wanted."""
+        return bool(self.start_from) and not self._anew("quantize")
+
+    def _anew(self, part: str) -> bool:
+        return any(part.startswith(name) or name.startswith(f"{part}.") for name in self.begin_anew)
 
     @property
     def sizes(self) -> tuple[tuple[int, int], ...]:

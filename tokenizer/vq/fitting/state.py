@@ -75,7 +75,7 @@ def begin(options: FitOptions, device: torch.device) -> Fit:
     path = join(options.output, CHECKPOINT)
     if exists(path):
         _resume(fit, options, path)
-    elif options.start_from and not "quantize.".startswith(options.begin_anew or ("-",)):
+    elif options.encoder_is_given:
         begin_codebook(fit, options)
     return fit
 

@@ -100,8 +100,11 @@ def _run_to_next_save(fit: Fit, work: _Work) -> None:
 
 
 def _begin_codebook(fit: Fit, work: _Work) -> None:
-    """k-means over the vectors of fresh crops."""
+    """With k-means over the vectors of fresh crops, where `start_from` gave no codebook."""
     options = work.options
+    if options.codebook_is_given:
+        begin_codebook(fit, options)
+        return
     vectors: list[Tensor] = []
     with torch.inference_mode():
         while sum(map(len, vectors)) < options.codebook.kmeans_vectors:

@@ -174,6 +174,17 @@ def test_a_codebook_that_begins_anew_waits_for_kmeans(options, pools):
     assert [measure.codes_used > 0 for measure in measures] == [False, True]
 
 
+def test_an_encoder_that_begins_anew_first_learns_without_the_codebook_which_stays(options, pools):
+    fit_vq(options, pools, pools, lambda line: None)
+    again = replace(options, output=options.output + "2", start_from=f"{options.output}/weights.safetensors", learns="encoder")
+    again = replace(again, begin_anew=("encoder", "quant_conv"))
+    before, after = (fit_vq(replace(again, steps=steps), pools, pools, lambda line: None) for steps in (8, 30))
+    assert (before.codes_used, after.codes_used > 0) == (0, True)
+    assert after.psnr > before.psnr - 1
+    given = torch.load(f"{options.output}/checkpoint.pt", weights_only=True)["average"]["quantize.embedding.weight"]
+    assert torch.equal(given.half().float(), tensors_of(again)["quantize.embedding.weight"])
+
+
 def test_a_checkpoint_made_with_other_parts_is_not_taken_over(options, pools):
     fit_vq(replace(options, steps=12), pools, pools, lambda line: None)
     for other in (
