@@ -40,18 +40,19 @@ def test_an_example_is_a_valid_recipe(path, in_a_copy, capsys):
 @pytest.fixture
 def with_pictures(in_a_copy):
     """Where gather.sh would have put pictures, and earlier runs their weights."""
-    for name in ("photos", "textures", "stamps", "clipart", "pages", "held_out"):
+    for name in ("photos", "textures", "stamps", "clipart", "pages", "held_out", "unseen", "thousand"):
         (in_a_copy / "data" / name).mkdir(parents=True)
         Image.new("RGB", (8, 8)).save(in_a_copy / "data" / name / "a.png")
     for run in ("vq_1_see", "vq_2_detail"):
         (in_a_copy / "runs" / run).mkdir(parents=True)
         (in_a_copy / "runs" / run / "weights.safetensors").touch()
     (in_a_copy / "tokenizer").symlink_to(ROOT / "tokenizer")
+    (in_a_copy / "tests").symlink_to(ROOT / "tests")
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("examples/bundled_vq/*.toml")), ids=lambda path: path.name)
 def test_the_bundled_vq_s_recipes_are_valid(path, with_pictures, capsys):
-    verb = "eval-vq" if path.name == "eval.toml" else "fit-vq"
+    verb = "eval-vq" if path.name.startswith("eval") else "fit-vq"
     assert main([verb, f"examples/bundled_vq/{path.name}", "--dry-run"]) == 0
 
 

@@ -29,3 +29,13 @@ for name in BytheWater_ Bridge_by_ Kleiber_by_ YellowFlower.jpg Garden.jpg frien
   mv data/photos/$name* data/held_out
 done
 for name in astronaut coffee chelsea rocket; do cp "$SKIMAGE/$name".* data/held_out; done
+# the example photographs that are not among those learned from
+mkdir -p data/unseen
+cp examples/photos/*.jpg examples/photos/*.png data/unseen
+for name in autumn-slope dandelion fig-in-red-bowl mountain-path paint-brushes wall-clock wine-and-drum dahlia pagoda-over-lake photographer; do
+  rm data/unseen/$name.jpg
+done
+# more than a thousand pictures of all kinds, to see how many codes are used
+mkdir -p data/thousand
+cp data/photos/* data/textures/* data/held_out/* data/unseen/* data/thousand
+ls data/stamps | head -$((1100 - $(ls data/thousand | wc -l))) | sed 's#^#data/stamps/#' | xargs cp -t data/thousand

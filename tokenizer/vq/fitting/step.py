@@ -65,7 +65,7 @@ def part_of_step(fit: Fit, options: FitOptions, x_BCHW: Tensor) -> Part:
         if fit.discriminator is not None and fit.step >= options.adversarial.from_step:
             ours = generator_loss(fit.discriminator(output, seen[0]))
             if fit.step % BALANCE_EVERY == 0:
-                losses["balance"] = _balance(fit, loss, ours)
+                losses["balance"] = _balance(fit, output, loss, ours)
             loss = loss + adversarial_weight(options, fit.step) * losses.get("balance", fit.balance) * ours
             of_fake = fit.discriminator(output.detach(), [stage.detach() for stage in seen[0]])
             theirs = discriminator_loss(fit.discriminator(x_BCHW, seen[1]), of_fake)
@@ -82,10 +82,14 @@ def adversarial_weight(options: FitOptions, step: int) -> float:
     return adversarial.weight * min(1.0, max(0, step - adversarial.from_step) / max(1, adversarial.rise_steps))
 
 
-def _balance(fit: Fit, others: Tensor, adversarial: Tensor) -> float:
-    """How much stronger the other terms pull at the decoder's last layer: with it one weight fits every discriminator."""
+def _balance(fit: Fit, output: Tensor, others: Tensor, adversarial: Tensor) -> float:
+    """How much stronger the other terms pull at the decoder's last layer: with it one weight fits every discriminator.
+
+    At the picture itself, where the decoder does not learn.
+    """
     last = fit.network.decoder.conv_out.weight
-    pulls = [torch.autograd.grad(term, last, retain_graph=True)[0].float().norm() for term in (others, adversarial)]
+    at = last if last.requires_grad else output
+    pulls = [torch.autograd.grad(term, at, retain_graph=True)[0].float().norm() for term in (others, adversarial)]
     return float((pulls[0] / (pulls[1] + PULL_FLOOR)).clamp(max=MAX_BALANCE))
 
 

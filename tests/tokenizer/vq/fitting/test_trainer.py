@@ -148,6 +148,7 @@ def test_a_codebook_can_be_moved_by_the_optimizer(options, pools):
 def test_one_half_can_learn_while_the_rest_stays(options, pools, learns, halves):
     fit_vq(options, pools, pools, lambda line: None)
     half = replace(options, output=options.output + "2", start_from=f"{options.output}/weights.safetensors", learns=learns, steps=4)
+    half = replace(half, adversarial=AdversarialOptions("pixels", channels=4, rise_steps=1))
     before = replace(half, output=options.output + "3", steps=1, learning_rate=0.0)
     fit_vq(before, pools, pools, lambda line: None)
     fit_vq(half, pools, pools, lambda line: None)
@@ -165,6 +166,17 @@ def test_a_part_can_begin_anew_in_another_shape(options, pools):
     fit_vq(replace(wanted, begin_anew=("encoder.mid", "decoder.mid")), pools, pools, lambda line: None)
     with pytest.raises(RecipeError, match="no part 'decodr'"):
         fit_vq(replace(wanted, output=str(other / "out2"), begin_anew=("decodr",)), pools, pools, lambda line: None)
+
+
+def test_a_published_checkpoint_is_a_beginning(options, pools):
+    golden = ROOT / "tests" / "golden" / "tokenizer"
+    wanted = replace(options, config=str(golden / "vqgan.yaml"), start_from=str(golden / "vqgan.ckpt"), held_out_size=32)
+    wanted = replace(wanted, crop_sizes=("32x32",), batch_pixels=2 * 32 * 32, steps=1, save_every=1, learning_rate=0.0)
+    measure = fit_vq(wanted, pools, pools, lambda line: None)
+    assert measure.codes_used > 0  # the codebook takes part from the first step
+    published = torch.load(wanted.start_from, weights_only=True)["state_dict"]
+    assert any(name.startswith("loss.") for name in published)
+    assert all(torch.equal(published[name], tensor) for name, tensor in tensors_of(wanted).items() if not name.startswith("quantize"))
 
 
 def test_a_codebook_that_begins_anew_waits_for_kmeans(options, pools):
