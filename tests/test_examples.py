@@ -24,7 +24,8 @@ def readme_commands() -> list[list[str]]:
 @pytest.fixture
 def in_a_copy(tmp_path, monkeypatch):
     """A working folder that sees the examples and is thrown away."""
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    for name in ("examples", "tokenizer", "tests"):
+        (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -46,8 +47,6 @@ def with_pictures(in_a_copy):
     for run in ("vq_1_see", "vq_2_detail"):
         (in_a_copy / "runs" / run).mkdir(parents=True)
         (in_a_copy / "runs" / run / "weights.safetensors").touch()
-    (in_a_copy / "tokenizer").symlink_to(ROOT / "tokenizer")
-    (in_a_copy / "tests").symlink_to(ROOT / "tests")
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("examples/bundled_vq/*.toml")), ids=lambda path: path.name)

@@ -53,7 +53,7 @@ def test_gradients_are_those_of_autograd_whatever_the_chunk(monkeypatch, chunk, 
     assert ours.total.item() == pytest.approx(plain.item(), rel=1e-6)
     wanted = torch.autograd.grad(plain, (hidden, head))
     for got, want in zip(torch.autograd.grad(ours.total, (hidden, head)), wanted, strict=True):
-        assert torch.allclose(got, want, atol=1e-7)
+        assert torch.allclose(got, want, rtol=1e-4, atol=1e-6)
         assert want.abs().max() > 1e-3
 
 

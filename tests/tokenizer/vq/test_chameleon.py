@@ -11,10 +11,13 @@ import yaml
 from PIL import Image
 from safetensors.torch import save_file
 
+from pipeline.buckets import fit_bucket
 from pipeline.errors import RecipeError
 from pipeline.images import apply_crop, decode_rgb, plan_crop
+from pipeline.sources.shapes import Shapes
 from tokenizer.vocab import load_vocab
 from tokenizer.vq import VQ_BACKENDS, ChameleonVQ
+from tokenizer.vq.measures import Tally, measure_pictures
 
 ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests" / "golden"
@@ -191,11 +194,23 @@ def test_the_dict_knows_the_class_by_its_name():
     assert VQ_BACKENDS["chameleon"] is ChameleonVQ
 
 
-def test_the_bundled_pictures_are_recognised(recorded):
-    vq = ChameleonVQ().load()
-    for pixels, _, _ in recorded[:4]:
-        decoded = vq.decode(vq.encode(pixels[None]))[0].astype(float)
-        assert 10 * np.log10(255**2 / ((decoded - pixels) ** 2).mean()) > 17
+def test_bundled_photographs_come_back_with_their_detail():
+    paths = sorted((ROOT / "examples" / "photos").glob("*.jpg"))[::6]
+    pictures = [decode_rgb(path.read_bytes()) for path in paths]
+    cut = [np.asarray(apply_crop(picture, plan_crop(picture.size, fit_bucket(*picture.size, 256)))) for picture in pictures]
+    tally = Tally(8192)
+    for measured in measure_pictures(ChameleonVQ().load(), cut):
+        tally.add(measured)
+    figures = tally.figures(seed=0)
+    assert figures.psnr.mean > 19.5
+    assert figures.ssim.mean > 0.48
+    assert 0.7 < figures.gradient.mean < 1
+
+
+def test_bundled_scenes_come_back_with_their_colours():
+    source = Shapes(count=8, seed=7, sizes=("256x256",))
+    pictures = [np.asarray(decode_rgb(sample.images["image"])) for unit in source.plan(8) for sample in source.read(unit)]
+    assert np.mean([measured.scores.psnr for measured in measure_pictures(ChameleonVQ().load(), pictures)]) > 27
 
 
 def test_the_bundled_weights_are_small():

@@ -3,6 +3,7 @@
 import copy
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -139,7 +140,7 @@ def test_the_search_gives_the_same_in_pieces(monkeypatch):
     torch.manual_seed(0)
     book, vectors = Codebook(50, 4), torch.randn(100, 4)
     whole = book.nearest(vectors)
-    monkeypatch.setattr("tokenizer.vq.network.ROWS_A_SEARCH", 7)
+    monkeypatch.setattr("tokenizer.vq.network.ROWS_IN_CACHE", 7)
     assert torch.equal(book.nearest(vectors), whole)
     assert torch.equal(whole, torch.cdist(vectors, book.embedding.weight).argmin(1))
 
@@ -147,3 +148,34 @@ def test_the_search_gives_the_same_in_pieces(monkeypatch):
 def test_the_bundled_config_is_read():
     config = read_config(str(Path(__file__).parents[3] / "tokenizer" / "vq" / "bundled" / "vqgan.yaml"))
     assert (config.num_codes, config.downsample) == (8192, 16)
+
+
+def exactly(book, vectors):
+    """Every vector with every code, by the reference's sum with each part rounded once."""
+    z, weight = vectors.double().numpy(), book.embedding.weight.detach().double().numpy()
+    of_z, of_weight, of_both = (x.astype(np.float32) for x in ((z**2).sum(1)[:, None], (weight**2).sum(1)[None], 2 * z @ weight.T))
+    return torch.from_numpy((of_z + of_weight - of_both).argmin(1))
+
+
+@pytest.mark.parametrize("dim", [4, 16, 256])
+def test_near_ties_are_settled_as_if_every_part_were_rounded_once(dim):
+    generator = torch.Generator().manual_seed(dim)
+    book = Codebook(64, dim)
+    first = torch.randn(32, dim, generator=generator)
+    book.embedding.weight.data = torch.cat([first, first + 1e-6 * torch.randn(32, dim, generator=generator)])  # each code has a twin
+    vectors = torch.randn(300, dim, generator=generator)
+    weight = book.embedding.weight
+    rounded = (weight.square().sum(1) - 2 * vectors @ weight.T + vectors.square().sum(1, keepdim=True)).argmin(1)
+    assert torch.equal(book.nearest(vectors), exactly(book, vectors))
+    assert not torch.equal(rounded, exactly(book, vectors))  # or this test would show nothing
+
+
+def test_of_equal_codes_the_lowest_is_taken(monkeypatch):
+    monkeypatch.setattr("tokenizer.vq.network.PAIRS_AT_ONCE", 10)
+    book = Codebook(64, 8)
+    book.embedding.weight.data = torch.randn(16, 8, generator=torch.Generator().manual_seed(0)).repeat(4, 1)
+    vectors = torch.randn(100, 8, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(book.nearest(vectors), exactly(book, vectors))
+    assert int(book.nearest(vectors).max()) < 16
+    book.embedding.weight.data.zero_()
+    assert set(book.nearest(vectors).tolist()) == {0}
