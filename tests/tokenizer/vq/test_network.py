@@ -145,6 +145,14 @@ def test_the_search_gives_the_same_in_pieces(monkeypatch):
     assert torch.equal(whole, torch.cdist(vectors, book.embedding.weight).argmin(1))
 
 
+@pytest.mark.parametrize("num_codes", [1, 37, 128, 257, 384])
+def test_the_search_finds_the_nearest_in_a_codebook_of_any_size(num_codes):
+    torch.manual_seed(num_codes)
+    book, vectors = Codebook(num_codes, 4), torch.randn(300, 4)
+    book.embedding.weight.data.normal_()
+    assert torch.equal(book.nearest(vectors), exactly(book, vectors))
+
+
 def test_the_bundled_config_is_read():
     config = read_config(str(Path(__file__).parents[3] / "tokenizer" / "vq" / "bundled" / "vqgan.yaml"))
     assert (config.num_codes, config.downsample) == (8192, 16)
