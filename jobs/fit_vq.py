@@ -64,6 +64,10 @@ def read_fit_recipe(document: dict[str, Any]) -> FitRecipe:
         raise RecipeError(f"fit: a code is {downsample} x {downsample} pixels, and {odd[0]} pixels a side hold no whole number of codes")
     if options.start_from and not exists(options.start_from):
         raise RecipeError(f"fit.start_from: {options.start_from}: no such file")
+    if options.teacher.weights:
+        read_config(options.teacher.config)
+        if not exists(options.teacher.weights):
+            raise RecipeError(f"fit.teacher.weights: {options.teacher.weights}: no such file")
     return FitRecipe(options, _read_data(document, "data"), _read_data(document, "held_out"))
 
 
@@ -98,6 +102,7 @@ def _describe(recipe: FitRecipe) -> str:
     terms = [f"{name} {weight:g}" for name, weight in vars(fit.losses).items() if weight]
     for name, term in (("perceptual", fit.perceptual), ("adversarial", fit.adversarial)):
         terms.append(f"{name} off" if term.kind == "off" else f"{name} {term.weight:g} ({term.kind})")
+    terms.append(f"teacher {fit.teacher.weight:g} ({fit.teacher.weights})" if fit.teacher.weights else "teacher off")
     lines.append(f"losses    {', '.join(terms)}")
     for name, parts in (("data", recipe.data), ("held out", recipe.held_out)):
         lines += [f"{name:9} {options.source['kind']} {options.source.get('path', '')}, weight {options.weight:g}" for _, options in parts]

@@ -54,6 +54,19 @@ class AdversarialOptions:
 
 
 @dataclass(frozen=True)
+class TeacherOptions:
+    """A trained network whose encoder is imitated: the short way to a smaller encoder below a codebook that stays. Off by default."""
+
+    config: str = ""  # its vqgan.yaml; empty together with `weights`: no teacher
+    weights: str = ""  # its vqgan.ckpt or .safetensors
+    weight: float = 1.0  # of the mean squared distance between both encoders' vectors, as a share of the variance of the teacher's
+
+    def __post_init__(self) -> None:
+        if bool(self.config) != bool(self.weights):
+            raise RecipeError(f"fit.teacher.{'weights' if self.config else 'config'}: config and weights belong together")
+
+
+@dataclass(frozen=True)
 class CodebookOptions:
     """How the codebook follows the encoder."""
 
@@ -96,6 +109,7 @@ class FitOptions:
     losses: LossWeights = LossWeights()
     perceptual: PerceptualOptions = PerceptualOptions()
     adversarial: AdversarialOptions = AdversarialOptions()
+    teacher: TeacherOptions = TeacherOptions()
     codebook: CodebookOptions = CodebookOptions()
 
     def __post_init__(self) -> None:
@@ -114,6 +128,16 @@ class FitOptions:
         if self.adversarial.kind in ("features", "both") and self.perceptual.kind != "features":
             wanted = "the features are those of fit.perceptual, whose kind must be 'features' too"
             raise RecipeError(f"fit.adversarial.kind: '{self.adversarial.kind}': {wanted}")
+        if not self.judges_pictures and not self.teacher.weights:
+            raise RecipeError("fit.losses: nothing judges the pictures, and there is no fit.teacher: nothing would be learned")
+        if not self.judges_pictures and self.learns != "encoder":
+            raise RecipeError("fit.learns: nothing judges the pictures, and of a teacher only the encoder learns: wants 'encoder'")
+
+    @property
+    def judges_pictures(self) -> bool:
+        """Some term looks at decoded pictures; otherwise nothing is decoded, which saves most of a step."""
+        pixels = any(weight for name, weight in vars(self.losses).items() if name != "commitment")
+        return pixels or self.perceptual.kind != "off" or self.adversarial.kind != "off"
 
     @property
     def encoder_is_given(self) -> bool:

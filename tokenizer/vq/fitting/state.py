@@ -39,6 +39,7 @@ class Fit:
     optimizer: torch.optim.Optimizer
     features: Features | None  # of the perceptual term
     lpips: Lpips | None
+    teacher: VQGAN | None
     discriminator: nn.Module | None
     discriminator_optimizer: torch.optim.Optimizer | None
     balance: float = 0.0  # what the adversarial term is multiplied with, so that it pulls as strong as the others
@@ -71,7 +72,8 @@ def begin(options: FitOptions, device: torch.device) -> Fit:
     lpips = Lpips(options.perceptual).to(device) if options.perceptual.kind == "lpips" else None
     discriminator, of_discriminator = _discriminator(options, features, device)
     optimizer = torch.optim.AdamW(trained(network), lr=options.learning_rate, betas=BETAS, weight_decay=0)
-    fit = Fit(network, average, optimizer, features, lpips, discriminator, of_discriminator)
+    teacher = _teacher(options).to(device) if options.teacher.weights else None
+    fit = Fit(network, average, optimizer, features, lpips, teacher, discriminator, of_discriminator)
     path = join(options.output, CHECKPOINT)
     if exists(path):
         _resume(fit, options, path)
@@ -127,6 +129,17 @@ def _start_from(network: VQGAN, options: FitOptions) -> None:
         fresh = {key: tensor for key, tensor in own.items() if key.startswith(options.begin_anew)}
         tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith(options.begin_anew)} | fresh
     load_weights(network, tensors, options.start_from)
+
+
+def _teacher(options: FitOptions) -> VQGAN:
+    """Frozen, with the same vectors and the same pixels a code as the network."""
+    own, config = read_config(options.config), read_config(options.teacher.config)
+    if (config.embed_dim, config.downsample) != (own.embed_dim, own.downsample):
+        shapes = [f"{each.embed_dim} numbers for {each.downsample} pixels a side" for each in (config, own)]
+        raise RecipeError(f"fit.teacher.config: the teacher makes {shapes[0]}, the network {shapes[1]}")
+    teacher = VQGAN(config)
+    load_weights(teacher, read_weights(options.teacher.weights), options.teacher.weights)
+    return teacher.eval().requires_grad_(False)
 
 
 def _discriminator(

@@ -2,14 +2,15 @@
 
     crops -> encoder -> z -> code vectors -> decoder -> decoded crops
                              |                            |-- pixel terms                     losses.py
-                             |-- commitment               |-- perceptual term                 perceptual.py
+                             |-- commitment, teacher      |-- perceptual term                 perceptual.py
                                                           |-- adversarial term                adversarial.py
 
 The gradient passes the codebook as if it were not there (straight through).
 
 Shapes: B crops, D numbers a code vector, N vectors, h x w codes.
 
-Source: van den Oord et al. 1711.00937; Esser et al. 2012.09841, equation 7 (the balance of the adversarial term).
+Source: van den Oord et al. 1711.00937; Esser et al. 2012.09841, equation 7 (the balance of the adversarial term); Romero et al. 1412.6550
+(an encoder that learns from another one's vectors).
 """
 
 from dataclasses import dataclass
@@ -49,11 +50,37 @@ def part_of_step(fit: Fit, options: FitOptions, x_BCHW: Tensor) -> Part:
     with autocast, torch.set_grad_enabled(options.learns != "decoder"):
         z = fit.network.encode(x_BCHW)
     quantized, codes, loss = _quantize(fit, options, z.float())
+    losses = {"loss": 0.0}
+    if fit.teacher is not None:
+        with autocast, torch.no_grad():
+            wanted = fit.teacher.encode(x_BCHW)
+        distance = _share_of_variance(z.float(), wanted.float())
+        losses["teacher"] = float(distance.detach())
+        loss = loss + options.teacher.weight * distance
+    of_discriminator: list[Tensor] = []
+    if options.judges_pictures:
+        loss, of_discriminator = _judge(fit, options, quantized, x_BCHW, loss, losses)
+    losses["loss"] = float(loss.detach())
+    of_network = torch.autograd.grad(loss, trained(fit.network), allow_unused=True, materialize_grads=True)
+    return Part([*of_network, *of_discriminator], losses, _flatten(z.detach()), codes.flatten())
+
+
+def adversarial_weight(options: FitOptions, step: int) -> float:
+    """The adversarial term's weight, which rises from nothing."""
+    adversarial = options.adversarial
+    return adversarial.weight * min(1.0, max(0, step - adversarial.from_step) / max(1, adversarial.rise_steps))
+
+
+def _judge(
+    fit: Fit, options: FitOptions, quantized: Tensor, x_BCHW: Tensor, loss: Tensor, losses: dict[str, float]
+) -> tuple[Tensor, list[Tensor]]:
+    """Decode, add all terms that look at pictures to `loss` and their values to `losses`; the loss and the discriminator's gradients."""
+    autocast = torch.autocast(x_BCHW.device.type, torch.bfloat16, enabled=options.precision == "bfloat16")
     with autocast:
         output = fit.network.decode(quantized)
     output = output.float()
     pixels = reconstruction_loss(output, x_BCHW, options.losses)
-    losses = {"loss": 0.0, "pixels": float(pixels.detach())}
+    losses["pixels"] = float(pixels.detach())
     loss = loss + pixels
     of_discriminator: list[Tensor] = []
     with autocast:
@@ -69,17 +96,9 @@ def part_of_step(fit: Fit, options: FitOptions, x_BCHW: Tensor) -> Part:
             loss = loss + adversarial_weight(options, fit.step) * losses.get("balance", fit.balance) * ours
             of_fake = fit.discriminator(output.detach(), [stage.detach() for stage in seen[0]])
             theirs = discriminator_loss(fit.discriminator(x_BCHW, seen[1]), of_fake)
-            losses |= {"discriminator": float(theirs.detach())}
+            losses["discriminator"] = float(theirs.detach())
             of_discriminator = list(torch.autograd.grad(theirs, list(fit.discriminator.parameters())))
-    losses["loss"] = float(loss.detach())
-    of_network = torch.autograd.grad(loss, trained(fit.network), allow_unused=True, materialize_grads=True)
-    return Part([*of_network, *of_discriminator], losses, _flatten(z.detach()), codes.flatten())
-
-
-def adversarial_weight(options: FitOptions, step: int) -> float:
-    """The adversarial term's weight, which rises from nothing."""
-    adversarial = options.adversarial
-    return adversarial.weight * min(1.0, max(0, step - adversarial.from_step) / max(1, adversarial.rise_steps))
+    return loss, of_discriminator
 
 
 def _balance(fit: Fit, output: Tensor, others: Tensor, adversarial: Tensor) -> float:
@@ -112,6 +131,11 @@ def _seen(fit: Fit, output_BCHW: Tensor, target_BCHW: Tensor) -> tuple[list[Tens
     with torch.no_grad():
         target = fit.features(target_BCHW)
     return fit.features(output_BCHW), target
+
+
+def _share_of_variance(z_BDhw: Tensor, wanted_BDhw: Tensor) -> Tensor:
+    """Mean squared distance over the variance of what is wanted: 1 for whoever knows its mean alone."""
+    return (z_BDhw - wanted_BDhw).square().mean() / (wanted_BDhw - wanted_BDhw.mean((0, 2, 3), keepdim=True)).square().mean()
 
 
 def _flatten(z_BDhw: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ def small_pools() -> list[Pool]:
     return [load_pool(Shapes(count=12, sizes=("48x32",)), weight=1.0, max_side=32, min_side=16, max_bytes=10**7)]
 
 
-def write_config(folder: Path, **changes: int) -> str:
+def write_config(folder: Path, **changes: object) -> str:
     path = folder / "vqgan.yaml"
     path.write_text(yaml.safe_dump({"model": {"params": {"ddconfig": SHAPE | changes, "n_embed": 32, "embed_dim": 4}}}))
     return str(path)

@@ -15,7 +15,7 @@ import torch
 from pipeline.errors import RecipeError, ResumeError
 from tests.tokenizer.vq.fitting.small import write_config
 from tokenizer.vq import ChameleonVQ
-from tokenizer.vq.fitting.options import AdversarialOptions, CodebookOptions, LossWeights, PerceptualOptions
+from tokenizer.vq.fitting.options import AdversarialOptions, CodebookOptions, LossWeights, PerceptualOptions, TeacherOptions
 from tokenizer.vq.fitting.trainer import fit_vq
 
 ROOT = Path(__file__).parents[4]
@@ -195,6 +195,46 @@ def test_an_encoder_that_begins_anew_first_learns_without_the_codebook_which_sta
     assert after.psnr > before.psnr - 1
     given = torch.load(f"{options.output}/checkpoint.pt", weights_only=True)["average"]["quantize.embedding.weight"]
     assert torch.equal(given.half().float(), tensors_of(again)["quantize.embedding.weight"])
+
+
+def imitating(options, pools):
+    """A fitted network as the teacher of a smaller encoder below the same codebook, with nothing else to learn from."""
+    fit_vq(replace(options, steps=150), pools, pools, lambda line: None)
+    other = Path(options.output, "pupil")
+    other.mkdir()
+    weights = f"{options.output}/weights.safetensors"
+    return replace(
+        options,
+        config=write_config(other, ch=8, decoder={"ch": 16}),
+        output=str(other / "out"),
+        start_from=weights,
+        begin_anew=("encoder", "quant_conv"),
+        learns="encoder",
+        plain_steps=0,
+        losses=LossWeights(0, 0, 0, 0, 0, 0),
+        teacher=TeacherOptions(options.config, weights),
+    )
+
+
+def test_a_smaller_encoder_learns_from_another_one_s_vectors_without_looking_at_pictures(options, pools):
+    wanted = imitating(options, pools)
+    teacher = json.loads(Path(options.output, "log.jsonl").read_text().splitlines()[-1])["psnr"]
+    before, after = (fit_vq(replace(wanted, steps=steps, save_every=400), pools, pools, lambda line: None).psnr for steps in (1, 400))
+    assert after > before + 2
+    assert after > teacher - 1.5
+    log = [json.loads(line) for line in Path(wanted.output, "log.jsonl").read_text().splitlines()]
+    assert {name for row in log if "loss" in row for name in row} == {"step", "loss", "teacher"}
+    of_both = [ChameleonVQ(f"{each.output}/vqgan.yaml", f"{each.output}/weights.safetensors") for each in (options, wanted)]
+    codes = np.arange(16, dtype=np.int32).reshape(1, 4, 4)
+    assert np.array_equal(*(vq.load().decode(codes) for vq in of_both))  # the codes still mean what they meant
+
+
+def test_a_teacher_with_other_vectors_is_refused(options, pools):
+    wanted = imitating(options, pools)
+    golden = ROOT / "tests" / "golden" / "tokenizer"
+    teacher = TeacherOptions(str(golden / "vqgan.yaml"), str(golden / "vqgan.ckpt"))
+    with pytest.raises(RecipeError, match=r"the teacher makes 32 numbers for 16 pixels a side, the network 4 numbers for 4"):
+        fit_vq(replace(wanted, teacher=teacher), pools, pools, lambda line: None)
 
 
 def test_a_checkpoint_made_with_other_parts_is_not_taken_over(options, pools):
