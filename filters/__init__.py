@@ -1,8 +1,9 @@
-"""Filters: each looks at samples and says keep or drop.
+"""Filters: each measures samples and says, from what it measured, keep or leave out.
 
 To add one: a file in this folder, and its line in FILTERS.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar, Protocol
 
 from filters.aspect_ratio import AspectRatio
@@ -12,30 +13,53 @@ from filters.exact_duplicates import ExactDuplicates
 from filters.flat_picture import FlatPicture
 from filters.image_header import ImageHeaderBounds
 from filters.image_size import ImageSize
-from pipeline.samples import Sample, Verdict
-from pipeline.stage import Needs
+from pipeline.run_view import Ruling, RunView
+from pipeline.samples import Sample
+from pipeline.stage import Measured, Needs
 
 
 class Filter(Protocol):
     """A frozen dataclass whose fields are its options in the recipe.
 
-    A filter that compares samples over the whole run also has `signature(sample) -> bytes | None`: of the samples that are kept to the
-    end, a later one with an earlier one's signature is rejected when the run's units are put together.
+    Measuring and judging are apart: scores are kept in the ledger, and `mgpt refilter` judges them again with other thresholds, without a
+    picture. So `measure` must not look at thresholds, and `judge` at nothing but scores.
+
+    Beside these, a filter may have:
+        is_guard = True       what it rejects is too dear or too dangerous to measure further
+        needs_clip = True     samples come with `embeddings`, see filters/clip.py
+        compares              a property: it decides over the whole run, by
+        judge_run(view)       -> the rows left out, a Ruling each
+        ranges                score name -> (lowest, highest) value that it can have: a threshold beyond is refused
+        check()               raises RecipeError where weights or tables cannot be had; called before any work
+        setup()               loads small tables; called once, on the worker
     """
 
     scores: ClassVar[tuple[str, ...]]  # the ledger columns that it fills; no other filter has them
     needs: ClassVar[Needs]
 
-    def setup(self) -> None:
-        """Load weights. Called once, on the worker."""
-        ...
-
-    def judge(self, samples: list[Sample]) -> list[Verdict]:
-        """One verdict per sample, in order. A function of the samples alone; their headers are there.
+    def measure(self, samples: list[Sample]) -> list[Measured]:
+        """One result per sample, in order. A function of the samples alone; their headers are there.
 
         Raises:
-            SampleError: A sample cannot be judged.
+            SampleError: A sample cannot be measured.
         """
+        ...
+
+    def judge(self, scores: Mapping[str, float]) -> str:
+        """Why a sample with these scores is left out, in snake_case; "" keeps it. Not asked where `measure` found nothing to judge."""
+        ...
+
+
+class RunFilter(Filter, Protocol):
+    """A filter that compares samples over the whole run."""
+
+    @property
+    def compares(self) -> bool:
+        """Whether it does, with these options."""
+        ...
+
+    def judge_run(self, view: RunView) -> Mapping[int, Ruling]:
+        """The rows that are left out among those that are alive."""
         ...
 
 

@@ -1,11 +1,12 @@
 """Drop pictures that are too long for their width, or too wide for their height."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from filters.pictures import worst
-from pipeline.samples import Sample, Verdict
-from pipeline.stage import Needs
+from pipeline.samples import Sample
+from pipeline.stage import Measured, Needs
 
 
 @dataclass(frozen=True)
@@ -18,15 +19,12 @@ class AspectRatio:
     max_aspect: float = 3.0  # longer side over shorter side
     roles: tuple[str, ...] = ()  # pictures to look at; empty: image, image_1, ...
 
-    def setup(self) -> None:
-        pass
+    def measure(self, samples: list[Sample]) -> list[Measured]:
+        return [self._measure(sample) for sample in samples]
 
-    def judge(self, samples: list[Sample]) -> list[Verdict]:
-        return [self._judge(sample) for sample in samples]
+    def judge(self, scores: Mapping[str, float]) -> str:
+        return "too_elongated" if scores["aspect_ratio"] > self.max_aspect else ""
 
-    def _judge(self, sample: Sample) -> Verdict:
+    def _measure(self, sample: Sample) -> Measured:
         aspect = worst(sample, self.roles, lambda h: max(h.width, h.height) / min(h.width, h.height), max)
-        if aspect is None:
-            return Verdict(True)
-        scores = {"aspect_ratio": aspect}
-        return Verdict(False, "too_elongated", scores) if aspect > self.max_aspect else Verdict(True, scores=scores)
+        return Measured() if aspect is None else Measured({"aspect_ratio": aspect})

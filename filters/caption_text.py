@@ -4,12 +4,13 @@ Source: DataComp (arXiv 2304.14108), basic filtering: more than 2 words and more
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
-from pipeline.samples import Sample, Verdict
-from pipeline.stage import Needs
+from pipeline.samples import Sample
+from pipeline.stage import Measured, Needs
 
 # Scripts without spaces: each of their characters counts as a word (kana, Han, Thai, Lao, Khmer).
 _WORD = re.compile("[\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\u0e01-\u0eff\u1780-\u17ff]|[^\\W_]+(?:['\u2019-][^\\W_]+)*")
@@ -24,7 +25,13 @@ _FILE_NAME = re.compile(
 class CaptionText:
     """Keep a sample with a usable caption. Dialogues and samples without a picture have none to judge, and are kept."""
 
-    scores: ClassVar[tuple[str, ...]] = ("caption_chars", "caption_words", "caption_repetition")
+    scores: ClassVar[tuple[str, ...]] = (
+        "caption_chars",
+        "caption_words",
+        "caption_repetition",
+        "caption_urls",
+        "caption_file_names",
+    )
     needs: ClassVar[Needs] = Needs()
 
     min_chars: int = 6  # without the blanks around it
@@ -33,30 +40,36 @@ class CaptionText:
     allow_urls: bool = False
     allow_file_names: bool = False  # "sunset.jpg", "IMG_2041"
 
-    def setup(self) -> None:
-        pass
+    def measure(self, samples: list[Sample]) -> list[Measured]:
+        return [self._measure(sample) for sample in samples]
 
-    def judge(self, samples: list[Sample]) -> list[Verdict]:
-        return [self._judge(sample) for sample in samples]
-
-    def _judge(self, sample: Sample) -> Verdict:
-        if sample.turns or not sample.images:
-            return Verdict(True)
-        caption = sample.caption.strip()
-        words = _WORD.findall(caption.lower())
-        repetition = _repetition(words)
-        scores = {"caption_chars": float(len(caption)), "caption_words": float(len(words)), "caption_repetition": repetition}
+    def judge(self, scores: Mapping[str, float]) -> str:
         for reason, is_so in (
-            ("no_caption", not caption),
-            ("caption_too_short", len(caption) < self.min_chars),
-            ("caption_has_url", not self.allow_urls and bool(_URL.search(caption))),
-            ("caption_has_file_name", not self.allow_file_names and bool(_FILE_NAME.search(caption))),
-            ("caption_has_few_words", len(words) < self.min_words),
-            ("caption_repeats_itself", repetition >= self.max_repetition),
+            ("no_caption", not scores["caption_chars"]),
+            ("caption_too_short", scores["caption_chars"] < self.min_chars),
+            ("caption_has_url", not self.allow_urls and bool(scores["caption_urls"])),
+            ("caption_has_file_name", not self.allow_file_names and bool(scores["caption_file_names"])),
+            ("caption_has_few_words", scores["caption_words"] < self.min_words),
+            ("caption_repeats_itself", scores["caption_repetition"] >= self.max_repetition),
         ):
             if is_so:
-                return Verdict(False, reason, scores)
-        return Verdict(True, scores=scores)
+                return reason
+        return ""
+
+    def _measure(self, sample: Sample) -> Measured:
+        if sample.turns or not sample.images:
+            return Measured()
+        caption = sample.caption.strip()
+        words = _WORD.findall(caption.lower())
+        return Measured(
+            {
+                "caption_chars": float(len(caption)),
+                "caption_words": float(len(words)),
+                "caption_repetition": _repetition(words),
+                "caption_urls": float(len(_URL.findall(caption))),
+                "caption_file_names": float(len(_FILE_NAME.findall(caption))),
+            }
+        )
 
 
 def _repetition(words: list[str]) -> float:

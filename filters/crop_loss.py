@@ -1,12 +1,13 @@
 """Drop pictures of which the crop to their bucket would cut away too much."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from filters.pictures import worst
 from pipeline.buckets import fit_bucket, kept_fraction, make_buckets
-from pipeline.samples import ImageHeader, Sample, Verdict
-from pipeline.stage import Needs
+from pipeline.samples import ImageHeader, Sample
+from pipeline.stage import Measured, Needs
 
 
 @dataclass(frozen=True)
@@ -25,18 +26,12 @@ class CropLoss:
         for target in (self.target_size, *self.smaller_targets):
             make_buckets(target)  # refuses a size that has none
 
-    def setup(self) -> None:
-        pass
+    def measure(self, samples: list[Sample]) -> list[Measured]:
+        losses = (worst(sample, self.roles, self._loss, max) for sample in samples)
+        return [Measured() if loss is None else Measured({"crop_loss": loss}) for loss in losses]
 
-    def judge(self, samples: list[Sample]) -> list[Verdict]:
-        return [self._judge(sample) for sample in samples]
-
-    def _judge(self, sample: Sample) -> Verdict:
-        loss = worst(sample, self.roles, self._loss, max)
-        if loss is None:
-            return Verdict(True)
-        scores = {"crop_loss": loss}
-        return Verdict(False, "crop_loss_too_high", scores) if loss > self.max_crop_loss else Verdict(True, scores=scores)
+    def judge(self, scores: Mapping[str, float]) -> str:
+        return "crop_loss_too_high" if scores["crop_loss"] > self.max_crop_loss else ""
 
     def _loss(self, header: ImageHeader) -> float:
         bucket = fit_bucket(header.width, header.height, self.target_size, self.smaller_targets)

@@ -1,28 +1,35 @@
-"""Drop samples whose pictures, byte for byte, an earlier sample of the run has already."""
+"""Drop samples whose pictures, byte for byte, another sample of the run has, too."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pipeline.samples import ImageRef, Sample, Verdict
-from pipeline.stage import Needs
+from filters.keepers import all_but_the_best, equal_groups
+from pipeline.run_view import Ruling, RunView
+from pipeline.samples import ImageRef, Sample
+from pipeline.stage import Measured, Needs
 
 
 @dataclass(frozen=True)
 class ExactDuplicates:
-    """Of samples with equal signatures the first is kept. One sample alone is never a duplicate: `judge` keeps all of them."""
+    """Of samples with equal signatures one is kept: the best by aesthetic score, then by pixels, then by key."""
 
     scores: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[Needs] = Needs()
+    compares: ClassVar[bool] = True
 
     include_caption: bool = False  # the same picture with another caption is another sample
 
-    def setup(self) -> None:
-        pass
+    def measure(self, samples: list[Sample]) -> list[Measured]:
+        return [Measured(signature=self.signature(sample)) for sample in samples]
 
-    def judge(self, samples: list[Sample]) -> list[Verdict]:
-        return [Verdict(True) for _ in samples]
+    def judge(self, scores: Mapping[str, float]) -> str:
+        return ""
+
+    def judge_run(self, view: RunView) -> Mapping[int, Ruling]:
+        groups = equal_groups(view.signatures("exact_duplicates"), view.alive)
+        return all_but_the_best(view, groups, "duplicate")
 
     def signature(self, sample: Sample) -> bytes | None:
         """[32] bytes, equal for duplicates: of all pictures with their roles, and of a dialogue's turns. None where there is neither."""

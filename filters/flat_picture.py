@@ -1,5 +1,6 @@
 """Drop pictures with next to nothing on them: one colour, a blank scan, a black frame."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,8 +9,8 @@ from PIL import ImageStat
 from filters.pictures import judged_roles
 from pipeline.errors import SampleError
 from pipeline.images import PictureError, decode_thumbnail
-from pipeline.samples import Sample, Verdict
-from pipeline.stage import Needs
+from pipeline.samples import Sample
+from pipeline.stage import Measured, Needs
 
 
 @dataclass(frozen=True)
@@ -23,20 +24,14 @@ class FlatPicture:
     thumbnail_side: int = 64  # pixels of the shorter side on which it is measured
     roles: tuple[str, ...] = ()  # pictures to look at; empty: image, image_1, ...
 
-    def setup(self) -> None:
-        pass
+    def measure(self, samples: list[Sample]) -> list[Measured]:
+        lowest = (min((self._spread(sample, role) for role in judged_roles(sample, self.roles)), default=None) for sample in samples)
+        return [Measured() if spread is None else Measured({"luma_std": spread}) for spread in lowest]
 
-    def judge(self, samples: list[Sample]) -> list[Verdict]:
-        return [self._judge(sample) for sample in samples]
+    def judge(self, scores: Mapping[str, float]) -> str:
+        return "flat_picture" if scores["luma_std"] < self.min_luma_std else ""
 
-    def _judge(self, sample: Sample) -> Verdict:
-        lowest = min((self._measure(sample, role) for role in judged_roles(sample, self.roles)), default=None)
-        if lowest is None:
-            return Verdict(True)
-        scores = {"luma_std": lowest}
-        return Verdict(False, "flat_picture", scores) if lowest < self.min_luma_std else Verdict(True, scores=scores)
-
-    def _measure(self, sample: Sample, role: str) -> float:
+    def _spread(self, sample: Sample, role: str) -> float:
         try:
             thumbnail = decode_thumbnail(sample.images[role], self.thumbnail_side)
         except PictureError as error:

@@ -1,19 +1,21 @@
 """Drop pictures whose header tells enough: too few or too many bytes, too many pixels, several frames. Nothing is decoded."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from filters.pictures import judged_roles
-from pipeline.samples import Sample, Verdict
-from pipeline.stage import Needs
+from pipeline.samples import Sample
+from pipeline.stage import Measured, Needs
 
 
 @dataclass(frozen=True)
 class ImageHeaderBounds:
-    """Keep a sample whose pictures all lie within the bounds. The scores are those of the first that does not, or of the first."""
+    """Keep a sample whose pictures all lie within the bounds."""
 
-    scores: ClassVar[tuple[str, ...]] = ("num_bytes", "num_pixels", "num_frames")
+    scores: ClassVar[tuple[str, ...]] = ("num_bytes", "most_bytes", "num_pixels", "num_frames")  # of the smallest file; of the largest ones
     needs: ClassVar[Needs] = Needs()
+    is_guard: ClassVar[bool] = True  # a picture that is too large to be used is not decoded for other scores either
 
     min_bytes: int = 10_000
     max_bytes: int = 50_000_000
@@ -21,26 +23,27 @@ class ImageHeaderBounds:
     max_frames: int = 1  # of a picture that moves, only the first frame would be used
     roles: tuple[str, ...] = ()  # pictures to look at; empty: image, image_1, ...
 
-    def setup(self) -> None:
-        pass
+    def measure(self, samples: list[Sample]) -> list[Measured]:
+        return [self._measure(sample) for sample in samples]
 
-    def judge(self, samples: list[Sample]) -> list[Verdict]:
-        return [self._judge(sample) for sample in samples]
+    def judge(self, scores: Mapping[str, float]) -> str:
+        for reason, is_so in (
+            ("too_few_bytes", scores["num_bytes"] < self.min_bytes),
+            ("too_many_bytes", scores["most_bytes"] > self.max_bytes),
+            ("too_many_pixels", scores["num_pixels"] > self.max_pixels),
+            ("too_many_frames", scores["num_frames"] > self.max_frames),
+        ):
+            if is_so:
+                return reason
+        return ""
 
-    def _judge(self, sample: Sample) -> Verdict:
-        first = Verdict(True)
-        for role in judged_roles(sample, self.roles):
-            header = sample.headers[role]
-            num_pixels = header.width * header.height
-            scores = {"num_bytes": float(header.num_bytes), "num_pixels": float(num_pixels), "num_frames": float(header.num_frames)}
-            for reason, is_so in (
-                ("too_few_bytes", header.num_bytes < self.min_bytes),
-                ("too_many_bytes", header.num_bytes > self.max_bytes),
-                ("too_many_pixels", num_pixels > self.max_pixels),
-                ("too_many_frames", header.num_frames > self.max_frames),
-            ):
-                if is_so:
-                    return Verdict(False, reason, scores)
-            if not first.scores:
-                first = Verdict(True, scores=scores)
-        return first
+    def _measure(self, sample: Sample) -> Measured:
+        headers = [sample.headers[role] for role in judged_roles(sample, self.roles)]
+        if not headers:
+            return Measured()
+        sizes = [header.num_bytes for header in headers]
+        pixels = max(header.width * header.height for header in headers)
+        frames = max(header.num_frames for header in headers)
+        return Measured(
+            {"num_bytes": float(min(sizes)), "most_bytes": float(max(sizes)), "num_pixels": float(pixels), "num_frames": float(frames)}
+        )

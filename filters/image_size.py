@@ -1,12 +1,13 @@
 """Drop pictures that are too small for the crops that they would be cut to."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from filters.pictures import worst
 from pipeline.buckets import cover_scale, fit_bucket, make_buckets
-from pipeline.samples import ImageHeader, Sample, Verdict
-from pipeline.stage import Needs
+from pipeline.samples import ImageHeader, Sample
+from pipeline.stage import Measured, Needs
 
 
 @dataclass(frozen=True)
@@ -26,23 +27,18 @@ class ImageSize:
         for target in (self.target_size, *self.smaller_targets):
             make_buckets(target)  # refuses a size that has none
 
-    def setup(self) -> None:
-        pass
+    def measure(self, samples: list[Sample]) -> list[Measured]:
+        return [self._measure(sample) for sample in samples]
 
-    def judge(self, samples: list[Sample]) -> list[Verdict]:
-        return [self._judge(sample) for sample in samples]
+    def judge(self, scores: Mapping[str, float]) -> str:
+        if scores["min_side"] < self.min_side:
+            return "side_too_short"
+        return "upscaled_too_much" if scores["upscale"] > self.max_upscale else ""
 
-    def _judge(self, sample: Sample) -> Verdict:
+    def _measure(self, sample: Sample) -> Measured:
         side = worst(sample, self.roles, lambda h: min(h.width, h.height), min)
         upscale = worst(sample, self.roles, self._upscale, max)
-        if side is None or upscale is None:
-            return Verdict(True)
-        scores = {"min_side": float(side), "upscale": upscale}
-        if side < self.min_side:
-            return Verdict(False, "side_too_short", scores)
-        if upscale > self.max_upscale:
-            return Verdict(False, "upscaled_too_much", scores)
-        return Verdict(True, scores=scores)
+        return Measured() if side is None or upscale is None else Measured({"min_side": float(side), "upscale": upscale})
 
     def _upscale(self, header: ImageHeader) -> float:
         bucket = fit_bucket(header.width, header.height, self.target_size, self.smaller_targets)

@@ -1,16 +1,18 @@
-"""A filter, or an annotator, as a stage of the pipeline."""
+"""A filter, or an annotator, as a step of the pipeline."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from filters import Filter
 from filters.annotators import Annotator
-from pipeline.samples import Drop, Sample, Verdict
-from pipeline.stage import Needs
+from pipeline.run_view import Ruling, RunView
+from pipeline.samples import Drop, Sample
+from pipeline.stage import Measured, Model, ModelSpec, Needs
 
 
 @dataclass(frozen=True)
-class FilterStage:
-    """Keep what the filter keeps; its scores are written into the sample, or into the drop."""
+class FilterRule:
+    """A filter under its kind, with what it leaves out of the contract filled in."""
 
     name: str
     filter: Filter
@@ -19,22 +21,44 @@ class FilterStage:
     def needs(self) -> Needs:
         return self.filter.needs
 
-    def setup(self) -> None:
-        self.filter.setup()
+    @property
+    def model(self) -> ModelSpec | None:
+        return None
 
-    def __call__(self, batch: list[Sample]) -> list[Sample | Drop]:
+    @property
+    def scores(self) -> tuple[str, ...]:
+        return self.filter.scores
+
+    @property
+    def is_guard(self) -> bool:
+        return getattr(self.filter, "is_guard", False)
+
+    @property
+    def compares(self) -> bool:
+        return getattr(self.filter, "compares", False)
+
+    def setup(self, model: Model | None) -> None:
+        if hasattr(self.filter, "setup"):
+            self.filter.setup()
+
+    def measure(self, batch: list[Sample]) -> list[Measured]:
         """
         Raises:
-            ValueError: The filter fills a score that it does not announce.
+            ValueError: The filter fills a score that it does not announce, or forgets a sample.
         """
-        return [self._apply(sample, verdict) for sample, verdict in zip(batch, self.filter.judge(batch), strict=True)]
-
-    def _apply(self, sample: Sample, verdict: Verdict) -> Sample | Drop:
-        if unknown := verdict.scores.keys() - set(self.filter.scores):
+        found = self.filter.measure(batch)
+        if len(found) != len(batch):
+            raise ValueError(f"{self.name} says {len(found)} things of {len(batch)} samples")
+        if unknown := {name for each in found for name in each.scores} - set(self.filter.scores):
             raise ValueError(f"{self.name} fills the score {min(unknown)!r}, but announces only {self.filter.scores}")
-        if not verdict.keep:
-            return Drop(sample.key, verdict.reason, verdict.scores)
-        return replace(sample, scores={**sample.scores, **verdict.scores}) if verdict.scores else sample
+        return found
+
+    def judge(self, scores: Mapping[str, float]) -> str:
+        return self.filter.judge(scores)
+
+    def judge_run(self, view: RunView) -> Mapping[int, Ruling]:
+        rulings: Mapping[int, Ruling] = self.filter.judge_run(view)  # type: ignore[attr-defined]  # only asked of those that compare
+        return rulings
 
 
 @dataclass(frozen=True)
@@ -48,8 +72,12 @@ class AnnotatorStage:
     def needs(self) -> Needs:
         return self.annotator.needs
 
-    def setup(self) -> None:
-        self.annotator.setup()
+    @property
+    def model(self) -> ModelSpec | None:
+        return self.annotator.model
+
+    def setup(self, model: Model | None) -> None:
+        self.annotator.setup(model)
 
     def __call__(self, batch: list[Sample]) -> list[Sample | Drop]:
         """

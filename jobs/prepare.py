@@ -4,21 +4,23 @@ import argparse
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from filters.stage import AnnotatorStage, FilterStage
+from filters.stage import AnnotatorStage, FilterRule
 from jobs.progress import Progress, print_funnel
 from jobs.recipe import Recipe
 from pipeline import paths
+from pipeline.decide_units import decide_units, write_signatures
 from pipeline.errors import RecipeError, ResumeError
 from pipeline.executor import run_inprocess
 from pipeline.merge import Identity, merge_units
 from pipeline.shards.manifest import Manifest, load_manifest
 from pipeline.shards.schema import MANIFEST, TOKENS_FOLDER
 from pipeline.sources.unit import Unit
-from pipeline.stage import Stage
-from pipeline.unit_job import WORK_FOLDER, UnitJob, UnitReport, load_report
+from pipeline.stage import Rule, Step
+from pipeline.unit_files import WORK_FOLDER, Pass, UnitReport, load_report
+from pipeline.unit_job import UnitJob
 from tokenizer.finisher import SEQUENCE_TOKENS, SequenceMaker
 
 RECIPE_FILE = "recipe.json"  # in the output: the resolved recipe, and what the data depends on
@@ -48,7 +50,12 @@ class Plan:
     job: UnitJob
     units: tuple[Unit, ...]
     identity: dict[str, Any]  # what the data depends on
-    signers: tuple[str, ...]  # names of the filters that compare samples over the whole run
+
+    @property
+    def passes(self) -> tuple[Pass, ...]:
+        """One, or two where the run is decided as a whole before anything is encoded."""
+        whole = any(isinstance(step, Rule) and step.compares for step in self.job.steps)
+        return ("score", "encode") if whole or any(step.model for step in self.job.steps) else ("all",)
 
     @property
     def work_folder(self) -> str:
@@ -86,13 +93,10 @@ def make_plan(recipe: Recipe) -> Plan:
         raise RecipeError("source: missing; a recipe for `prepare` says where its samples are")
     vocab = recipe.vocab()
     identity = recipe.data_identity()
-    signers = tuple(_Signer(kind, item.signature) for kind, item in recipe.filters if hasattr(item, "signature"))
-    stages: list[Stage] = [FilterStage(kind, item) for kind, item in recipe.filters]
-    stages += [AnnotatorStage(kind, item) for kind, item in recipe.annotators]
     job = UnitJob(
         source=recipe.source,
-        stages=tuple(stages),
-        signers=signers,
+        steps=make_steps(recipe),
+        annotators=tuple(AnnotatorStage(kind, item) for kind, item in recipe.annotators),
         score_names=(*(name for _, item in recipe.filters for name in item.scores), SEQUENCE_TOKENS),
         finisher=SequenceMaker(recipe.tokens, recipe.tasks, recipe.seed),
         token_dtype=vocab.dtype.name,
@@ -100,11 +104,17 @@ def make_plan(recipe: Recipe) -> Plan:
         work_folder=paths.join(recipe.output, WORK_FOLDER),
         batch_pixels=recipe.tokens.batch_pixels,
         waiting_pixels=recipe.tokens.waiting_pixels,
+        score_rejected=recipe.run.score_rejected,
     )
     units = tuple(recipe.source.plan(recipe.run.unit_size))
     if not units:
         raise RecipeError("source: there are no samples in it")
-    return Plan(recipe, job, units, identity, tuple(signer.name for signer in signers))
+    return Plan(recipe, job, units, identity)
+
+
+def make_steps(recipe: Recipe) -> tuple[Step, ...]:
+    """What samples pass before they are annotated."""
+    return tuple(FilterRule(kind, item) for kind, item in recipe.filters)
 
 
 def prepare(plan: Plan) -> Manifest:
@@ -124,12 +134,9 @@ def prepare(plan: Plan) -> Manifest:
         return load_manifest(tokens_folder)
     for folder in (plan.work_folder, tokens_folder, recipe.output, paths.join(recipe.output, "ledger")):
         paths.remove_temporaries(folder)
-    reports = {unit.index: load_report(plan.work_folder, unit.index, plan.job.fingerprint) for unit in plan.units}
-    todo = [unit for unit in plan.units if reports[unit.index] is None]
-    with Progress(len(plan.units), [report for report in reports.values() if report]) as progress:
-        if todo:
-            _run_units(plan, todo, progress.add)
-        manifest = _merge(plan)
+    for part in plan.passes:
+        _do_pass(plan, part)
+    manifest = _merge(plan)
     paths.remove_tree(plan.work_folder)
     return manifest
 
@@ -143,13 +150,26 @@ def exit_code(recipe: Recipe, manifest: Manifest) -> int:
     return TOO_MANY_FAILED
 
 
-def _run_units(plan: Plan, units: list[Unit], on_report: Callable[[UnitReport], None]) -> None:
-    if plan.recipe.run.executor == "ray":
+def _do_pass(plan: Plan, part: Pass) -> None:
+    units = [unit.index for unit in plan.units]
+    if part == "encode":
+        kept = decide_units(plan.work_folder, units, plan.job.steps, plan.recipe.run.score_rejected)
+        print(f"decided: {kept} samples are kept", flush=True)
+    reports = {unit: load_report(plan.work_folder, unit, plan.job.fingerprint, part) for unit in units}
+    todo = [unit for unit in plan.units if reports[unit.index] is None]
+    with Progress(part, len(units), [report for report in reports.values() if report]) as progress:
+        if todo:
+            _run_units(plan, part, todo, progress.add)
+
+
+def _run_units(plan: Plan, part: Pass, units: list[Unit], on_report: Callable[[UnitReport], None]) -> None:
+    job, run = replace(plan.job, part=part), plan.recipe.run
+    if run.executor == "ray":
         from pipeline.ray_runner import run_on_ray
 
-        run_on_ray(plan.job, plan.recipe.vq, units, on_report, plan.recipe.run.workers, plan.recipe.run.address)
+        run_on_ray(job, plan.recipe.vq, units, on_report, run.workers, run.address)
     else:
-        run_inprocess(plan.job, plan.recipe.vq, units, on_report)
+        run_inprocess(job, plan.recipe.vq, units, on_report)
 
 
 def _merge(plan: Plan) -> Manifest:
@@ -162,7 +182,9 @@ def _merge(plan: Plan) -> Manifest:
         text_tokenizer=paths.read_bytes(recipe.tokens.text_path),
     )
     units = [unit.index for unit in plan.units]
-    return merge_units(recipe.output, plan.work_folder, units, plan.signers, identity, recipe.tokens.shard_bytes)
+    if "score" in plan.passes:
+        write_signatures(recipe.output, plan.work_folder, units)
+    return merge_units(recipe.output, plan.work_folder, units, identity, recipe.tokens.shard_bytes)
 
 
 def _claim(plan: Plan) -> None:
@@ -200,11 +222,3 @@ def _differences(stored: Any, wanted: Any, path: str) -> Any:
 
 def _digest(identity: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class _Signer:
-    """A filter's signature under the filter's kind."""
-
-    name: str
-    signature: Callable[[Any], bytes | None]

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from pipeline import paths
 from pipeline.ledger import DISPOSITIONS, LEDGER_FOLDER
 from pipeline.shards.manifest import find_tokens_folder, load_manifest
-from pipeline.unit_job import UnitReport
+from pipeline.unit_files import Pass, UnitReport
 
 SECONDS_BETWEEN_LINES = 10.0  # where there is no terminal
 WAITING_SHARE = 0.5  # of the workers' time: above it the encoder is what holds the run back
@@ -22,15 +22,17 @@ class Progress:
     """A bar over units on a terminal, plain lines elsewhere, and a line of rates at the end.
 
     Args:
+        part: The pass that is reported.
         num_units: Of the whole run.
         done: Reports of units that an earlier run finished.
     """
 
-    def __init__(self, num_units: int, done: Iterable[UnitReport]):
+    def __init__(self, part: Pass, num_units: int, done: Iterable[UnitReport]):
         self._started = self._last_line = time.monotonic()
         self._done = list(done)
         self._reports: list[UnitReport] = []
         self._num_units = num_units
+        self._part = part
         self._bar = tqdm(total=num_units, initial=len(self._done), unit="unit", disable=not sys.stderr.isatty())
 
     def __enter__(self) -> "Progress":
@@ -51,13 +53,16 @@ class Progress:
         self._bar.close()
         if kind is None and self._reports:
             print(self._rates())
-            print(self._bottleneck())
+            if self._part != "score":
+                print(self._bottleneck())
 
     def _rates(self) -> str:
         seconds = max(time.monotonic() - self._started, 1e-9)
         samples = sum(report.counts["input"] for report in self._reports)
         pictures = sum(report.num_pictures for report in self._reports)
         tokens = sum(report.tokens for report in self._reports)
+        if self._part == "score":
+            return f"scored {samples / seconds:.1f} samples/s over {seconds:.0f} s"
         return (
             f"{samples / seconds:.1f} samples/s, {pictures / seconds:.1f} images/s, {tokens / seconds:,.0f} tokens/s over {seconds:.0f} s"
         )

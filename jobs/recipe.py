@@ -28,12 +28,13 @@ from tokenizer.vq import VQ, VQ_BACKENDS
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How the work is done; all but `unit_size` leave no trace in the data."""
+    """How the work is done; all but `unit_size` and `score_rejected` leave no trace in the data."""
 
     executor: Literal["inprocess", "ray"] = "inprocess"  # the same bytes from both
     address: str = ""  # of a Ray cluster, as ray.init takes it; empty: the environment's RAY_ADDRESS, or a cluster started on this machine
     workers: int = 0  # CPU workers of the ray executor; 0 takes as many as fit
     max_failed_fraction: float = 0.02  # of the input; above it the run ends with exit code 3
+    score_rejected: bool = True  # filters also measure what an earlier one left out, so that thresholds can be moved later; dearer
     unit_size: int = 1000  # samples that are done, committed and resumed together, at most 10,000; a tar is a unit of its own
 
     def __post_init__(self) -> None:
@@ -91,7 +92,7 @@ class Recipe:
         assert self.source is not None
         resolved = self.resolved()
         identity = {name: resolved[name] for name in ("seed", "source", "filter", "annotator", "tokens", "task")}
-        identity["run"] = {"unit_size": self.run.unit_size}
+        identity["run"] = {"unit_size": self.run.unit_size, "score_rejected": self.run.score_rejected}
         identity["format_version"] = FORMAT_VERSION
         identity["fingerprints"] = {"vocabulary": self.vocab().fingerprint, "vq": self.vq.fingerprint()}
         identity["input"] = _bounded(self.source.fingerprint())

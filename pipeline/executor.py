@@ -11,7 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from pipeline.sources.unit import Unit
-from pipeline.unit_job import UnitJob, UnitReport
+from pipeline.unit_files import UnitReport
+from pipeline.unit_job import UnitJob
 
 MAX_IN_FLIGHT = 2  # batches that wait for an encoder, per worker: one under way and one ready
 
@@ -34,9 +35,14 @@ def run_inprocess(job: UnitJob, encoder: EncoderSpec, units: Iterable[Unit], on_
     """Do all units in this process, in order.
 
     Args:
+        encoder: Not loaded while scoring.
         on_report: Called after each unit is committed.
     """
-    job.setup()
+    job.setup([spec.load() for spec in job.models])
+    if job.part == "score":
+        for unit in units:
+            on_report(job.run(unit, None))
+        return
     loaded = encoder.load()
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder") as pool:
         port = _ThreadPort(pool, loaded)

@@ -12,17 +12,19 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.run_view import signature_column
 from pipeline.samples import BadSample, Sample
 
 LEDGER_FOLDER = "ledger"
 PART_NAME = "part-{:05d}.parquet"
 DISPOSITIONS = ("accepted", "rejected", "failed")
+FAILED_TO = "failed_to_"  # and the stage: a status, as img2dataset has it
 
 COLUMNS = {
     "url": pa.string(),
     "caption": pa.string(),
     "key": pa.string(),
-    "status": pa.string(),  # img2dataset's: "success", or "failed_to_" and the stage
+    "status": pa.string(),  # img2dataset's: "success", or FAILED_TO and the stage; a rejected sample may have failed later
     "error_message": pa.string(),
     "width": pa.int32(),  # pixels, of the crop that was encoded
     "height": pa.int32(),
@@ -37,6 +39,7 @@ COLUMNS = {
     "crop_box": pa.list_(pa.int32()),  # x0, y0, x1, y1 in pixels of the upright picture
     "upscale": pa.float64(),  # factor by which the picture was scaled to cover its crop
     "tokens": pa.int64(),  # over all sequences made of the sample
+    "duplicate_of": pa.string(),  # key of the sample that is kept in its place
 }
 
 
@@ -58,12 +61,13 @@ class Entry:
     disposition: str = ""
     reason: str = ""
     stage: str = ""
+    duplicate_of: str = ""
     bucket: str = ""
     crop_box: tuple[int, int, int, int] | None = None
     upscale: float | None = None
     tokens: int = 0
     scores: dict[str, float] = field(default_factory=dict)
-    signatures: dict[str, bytes] = field(default_factory=dict)  # by filter; used by the merge, not kept
+    signatures: dict[str, bytes] = field(default_factory=dict)  # by rule
 
 
 class Ledger:
@@ -71,7 +75,7 @@ class Ledger:
 
     Args:
         score_names: Columns for scores, one double each.
-        signature_names: Columns for signatures, which only the merge sees.
+        signature_names: Rules that leave signatures, each in a column of its own.
     """
 
     def __init__(self, score_names: Iterable[str] = (), signature_names: Iterable[str] = ()):
@@ -101,6 +105,18 @@ class Ledger:
         self._open[sample.key] = entry
         return True
 
+    @classmethod
+    def resume(cls, table: pa.Table, score_names: Iterable[str]) -> "Ledger":
+        """The ledger of a unit that was scored and decided: rows without a disposition are open."""
+        ledger = cls(score_names)
+        for row in table.to_pylist():
+            scores = {name: row.pop(name) for name in ledger._score_names if name in row and name not in COLUMNS}
+            entry = Entry(**row, scores={name: value for name, value in scores.items() if value is not None})
+            ledger.entries.append(entry)
+            if not entry.disposition:
+                ledger._open[entry.key] = entry
+        return ledger
+
     def __getitem__(self, key: str) -> Entry:
         """The open or accepted row of a sample."""
         return self._open[key]
@@ -112,13 +128,22 @@ class Ledger:
         entry.status, entry.disposition, entry.reason, entry.stage = "success", "rejected", reason, stage
 
     def fail(self, key: str, stage: str, reason: str, message: str) -> None:
-        """The sample cannot be used."""
-        self._close_failed(self._open[key], stage, reason, message)
+        """The sample cannot be used. One that was rejected before stays so, and what failed stands beside it."""
+        entry = self._open[key]
+        if entry.disposition == "rejected":
+            entry.status, entry.error_message = FAILED_TO + stage, f"{reason}: {message}"
+        else:
+            self._close_failed(entry, stage, reason, message)
 
     def accept(self, key: str, tokens: int) -> None:
         """The sample's sequences are written."""
         entry = self._open[key]
         entry.status, entry.disposition, entry.tokens = "success", "accepted", tokens
+
+    @property
+    def num_open(self) -> int:
+        """Rows that nothing has closed yet."""
+        return sum(not entry.disposition for entry in self.entries)
 
     def counts(self) -> dict[str, int]:
         """Samples by disposition, and their sum as `input`.
@@ -145,13 +170,8 @@ class Ledger:
 
     @staticmethod
     def _close_failed(entry: Entry, stage: str, reason: str, message: str) -> None:
-        entry.status, entry.error_message = f"failed_to_{stage}", message
+        entry.status, entry.error_message = FAILED_TO + stage, message
         entry.disposition, entry.reason, entry.stage = "failed", reason, stage
-
-
-def signature_column(name: str) -> str:
-    """Where a unit's ledger keeps a filter's signatures until the merge."""
-    return f"signature.{name}"
 
 
 def _or_score(entry: Entry, name: str) -> Any:

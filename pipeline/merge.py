@@ -1,8 +1,7 @@
 """From finished units to the output: the ledger's parts, the token shards, the index, and last the manifest.
 
-Units are taken in their order, so the output does not depend on who did which unit when. Two things can only be known here, over the whole
-run: a key that two units share (the later sample fails, for shards whose keys are not unique cannot be searched), and samples that a
-filter calls duplicates of each other (the later one is rejected).
+Units are taken in their order, so the output does not depend on who did which unit when. One thing can only be known here, over
+the whole run: a key that two units share. The later sample fails, for shards whose keys are not unique cannot be searched.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,11 +13,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import paths
-from pipeline.ledger import DISPOSITIONS, LEDGER_FOLDER, PART_NAME, signature_column
+from pipeline.ledger import DISPOSITIONS, LEDGER_FOLDER, PART_NAME
 from pipeline.shards.arrow_file import read_arrow, write_arrow
 from pipeline.shards.manifest import FileEntry, Manifest, describe_file
 from pipeline.shards.schema import INDEX, INDEX_SCHEMA, MANIFEST, SHARD_NAME, TEXT_TOKENIZER, TOKENS_FOLDER, index_rows, token_schema
-from pipeline.unit_job import unit_files
+from pipeline.unit_files import read_ledger, unit_files
 
 LEDGER_PART_ROWS = 200_000
 
@@ -34,18 +33,15 @@ class Identity:
     text_tokenizer: bytes  # the file itself, which travels with the shards
 
 
-def merge_units(
-    output: str, work_folder: str, units: Sequence[int], signers: Sequence[str], identity: Identity, shard_bytes: int
-) -> Manifest:
+def merge_units(output: str, work_folder: str, units: Sequence[int], identity: Identity, shard_bytes: int) -> Manifest:
     """Write OUTPUT's ledger and token shards from its finished units, the manifest last.
 
     Args:
         units: Numbers of the units, all finished, in order.
-        signers: Names of the filters that left signatures.
         shard_bytes: A shard is closed once it holds this much.
     """
-    marks = _find_repeats(work_folder, units, signers)
-    ledger, counts = _write_ledger(output, work_folder, units, signers, marks)
+    marks = _find_repeats(work_folder, units)
+    ledger, counts = _write_ledger(output, work_folder, units, marks)
     folder = paths.join(output, TOKENS_FOLDER)
     shards, index = _write_shards(folder, work_folder, units, marks, np.dtype(identity.token_dtype), shard_bytes)
     write_arrow(paths.join(folder, INDEX), index)
@@ -68,23 +64,17 @@ def merge_units(
 Marks = dict[int, dict[int, tuple[str, str, str]]]  # unit -> ledger row -> disposition, stage, reason
 
 
-def _find_repeats(work_folder: str, units: Sequence[int], signers: Sequence[str]) -> Marks:
-    """Accepted rows whose key or signature an earlier accepted row has, by unit and row."""
-    columns = ["key", "disposition", *map(signature_column, signers)]
-    tables = [_unit_ledger(work_folder, unit, columns) for unit in units]
+def _find_repeats(work_folder: str, units: Sequence[int]) -> Marks:
+    """Accepted rows whose key an earlier accepted row has, by unit and row."""
+    tables = [_unit_ledger(work_folder, unit, ["key", "disposition"]) for unit in units]
     if not tables:
         return {}
     unit_of = np.repeat(np.array(units), [table.num_rows for table in tables])
     row_of = np.concatenate([np.arange(table.num_rows) for table in tables])
     table = pa.concat_tables(tables)
-    alive = pc.equal(table["disposition"], "accepted").to_numpy()
     marks: Marks = {}
-    checks = [("key", ("failed", "merge", "duplicate_key"))]
-    checks += [(signature_column(name), ("rejected", name, "duplicate")) for name in signers]
-    for column, mark in checks:
-        for place in _later_of_equals(table[column], alive):
-            alive[place] = False
-            marks.setdefault(int(unit_of[place]), {})[int(row_of[place])] = mark
+    for place in _later_of_equals(table["key"], pc.equal(table["disposition"], "accepted").to_numpy()):
+        marks.setdefault(int(unit_of[place]), {})[int(row_of[place])] = ("failed", "merge", "duplicate_key")
     return marks
 
 
@@ -100,9 +90,7 @@ def _later_of_equals(column: pa.ChunkedArray, alive: np.ndarray) -> np.ndarray:
     return np.delete(places, first)
 
 
-def _write_ledger(
-    output: str, work_folder: str, units: Sequence[int], signers: Sequence[str], marks: Marks
-) -> tuple[tuple[FileEntry, ...], dict[str, int]]:
+def _write_ledger(output: str, work_folder: str, units: Sequence[int], marks: Marks) -> tuple[tuple[FileEntry, ...], dict[str, int]]:
     entries: list[FileEntry] = []
     counts = dict.fromkeys(("input", *DISPOSITIONS), 0)
     held: list[pa.Table] = []
@@ -115,8 +103,7 @@ def _write_ledger(
         held.clear()
 
     for unit in units:
-        table = _unit_ledger(work_folder, unit).drop_columns([signature_column(name) for name in signers])
-        table = _marked(table, marks.get(unit, {}))
+        table = _marked(_unit_ledger(work_folder, unit), marks.get(unit, {}))
         counts["input"] += table.num_rows
         for name in DISPOSITIONS:
             counts[name] += pc.sum(pc.equal(table["disposition"], name)).as_py() or 0
@@ -186,6 +173,4 @@ def _gather(tables: Iterator[pa.Table], shard_bytes: int) -> Iterator[pa.Table]:
 
 
 def _unit_ledger(work_folder: str, unit: int, columns: list[str] | None = None) -> pa.Table:
-    fs, path = paths.open_fs(paths.join(work_folder, unit_files(unit).ledger))
-    with fs.open(path, "rb") as file:
-        return pq.read_table(file, columns=columns)
+    return read_ledger(work_folder, unit_files(unit).ledger, columns)

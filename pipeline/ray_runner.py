@@ -1,9 +1,11 @@
 """Run units on Ray: plain actors and a small scheduler of our own.
 
     driver --unit--> Worker (CPU: read, filter, decode, crop; commits the unit) --batch of one bucket--> EncoderActor (GPU, or CPU)
+                                                                                --request of a step---> ModelActor (GPU, or CPU)
 
 A worker does one unit at a time and hands its batches to the encoders in turn, at most a few ahead, so what is decoded and waiting stays
-bounded. Nothing flows through the driver but unit numbers and reports. Ray Data was measured and set aside (two actor pools that want all
+bounded. The scoring pass has no encoders. Every GPU holds one actor of each kind that the pass has: the encoder, and each model of its
+steps. Nothing flows through the driver but unit numbers and reports. Ray Data was measured and set aside (two actor pools that want all
 CPUs wait for ever; a row that kills its worker is retried for ever; 185 against 233 to 261 images/s).
 """
 
@@ -12,6 +14,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -21,12 +24,16 @@ from ray.exceptions import RayActorError, RayTaskError
 from pipeline.errors import PlanError, ShardError
 from pipeline.executor import MAX_IN_FLIGHT, Encoder, EncoderSpec
 from pipeline.sources.unit import Unit
-from pipeline.unit_job import UnitJob, UnitReport
+from pipeline.stage import Model, ModelSpec
+from pipeline.unit_files import UnitReport
+from pipeline.unit_job import UnitJob
 
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3  # a unit whose worker dies this often is given up
-MAX_CPU_ENCODERS = 4  # without a GPU: each holds the weights; few with one thread each wait less for each other than one with many
+MAX_CPU_HOLDERS = (
+    4  # of each kind, without a GPU: each holds the weights; few with one thread each wait less for each other than one with many
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,36 +42,40 @@ class Placement:
 
     workers: int
     worker_cpus: float
-    encoders: int
-    encoder_cpus: float
-    encoder_gpus: float
-    encoder_threads: int  # of torch, on CPUs; 0 leaves torch's own number
+    holders: int  # actors that hold weights, of each kind
+    holder_cpus: float
+    holder_gpus: float
+    holder_threads: int  # of torch, on CPUs; 0 leaves torch's own number
 
 
-def plan_placement(cpus: float, gpus: float, workers: int, num_units: int) -> Placement:
-    """Divide a cluster: an encoder a GPU, workers on the remaining cores. Without a GPU a few encoders share the cores with the workers.
+def plan_placement(cpus: float, gpus: float, workers: int, num_units: int, num_kinds: int = 1) -> Placement:
+    """Divide a cluster: an actor of each kind on every GPU, workers on the remaining cores. Without a GPU both share the cores.
 
     Args:
         cpus: Of the whole cluster.
         gpus: Of the whole cluster.
         workers: As asked for; 0 takes as many as fit.
         num_units: More workers than units would idle.
+        num_kinds: Of weights: the encoder, and the models that steps ask.
 
     Raises:
         PlanError: What is asked for does not fit.
     """
     if cpus < 1:
         raise PlanError(f"the cluster has {cpus:g} CPUs; at least 1 is needed")
+    if num_kinds == 0:
+        workers = min(workers or int(cpus), num_units)
+        return Placement(workers, min(1.0, cpus / workers), 0, 0.0, 0.0, 0)
     if gpus >= 1:
-        encoders = int(gpus)
-        free = cpus - encoders
+        holders = int(gpus)
+        free = cpus - holders
         if workers > free or free < 1:
-            raise PlanError(f"{encoders} encoders and {max(workers, 1)} workers want a CPU each, the cluster has {cpus:g}")
-        return Placement(min(workers or int(free), num_units), 1.0, encoders, 1.0, 1.0, 0)
+            raise PlanError(f"{holders} GPUs and {max(workers, 1)} workers want a CPU each, the cluster has {cpus:g}")
+        return Placement(min(workers or int(free), num_units), 1.0, holders, 1.0 / num_kinds, 1.0 / num_kinds, 0)
     workers = min(workers or max(int(cpus) - 1, 1), num_units)
-    encoders = min(int(cpus), MAX_CPU_ENCODERS)
-    worker_cpus, encoder_cpus = min(1.0, cpus / 2 / workers), cpus / 2 / encoders  # both kinds share the cores half and half
-    return Placement(workers, worker_cpus, encoders, encoder_cpus, 0.0, int(cpus) // encoders)
+    holders = min(int(cpus), MAX_CPU_HOLDERS)
+    worker_cpus, holder_cpus = min(1.0, cpus / 2 / workers), cpus / 2 / holders / num_kinds  # both share the cores half and half
+    return Placement(workers, worker_cpus, holders, holder_cpus, 0.0, max(1, int(cpus) // holders))
 
 
 def run_on_ray(
@@ -92,7 +103,8 @@ def run_on_ray(
         _connect(address)
     try:
         resources = ray.cluster_resources()
-        placement = plan_placement(resources.get("CPU", 0), resources.get("GPU", 0), workers, len(units))
+        num_kinds = len(job.models) + (job.part != "score")
+        placement = plan_placement(resources.get("CPU", 0), resources.get("GPU", 0), workers, len(units), num_kinds)
         _schedule(job, encoder, units, on_report, placement)
     except RayTaskError as error:  # what a worker raised, as if it had been raised here
         raise error.cause from error
@@ -111,14 +123,12 @@ def _connect(address: str) -> None:
 def _schedule(
     job: UnitJob, encoder: EncoderSpec, units: Sequence[Unit], on_report: Callable[[UnitReport], None], placement: Placement
 ) -> None:
-    encoders = [
-        _remote(EncoderActor)
-        .options(num_cpus=placement.encoder_cpus, num_gpus=placement.encoder_gpus)
-        .remote(encoder, placement.encoder_threads)
-        for _ in range(placement.encoders)
-    ]
-    actors = [_remote(Worker).options(num_cpus=placement.worker_cpus).remote(job, encoders) for _ in range(placement.workers)]
-    ray.get([actor.ready.remote() for actor in (*encoders, *actors)])
+    options = {"num_cpus": placement.holder_cpus, "num_gpus": placement.holder_gpus}
+    count = range(placement.holders)
+    encoders = [_remote(EncoderActor).options(**options).remote(encoder, placement.holder_threads) for _ in count if job.part != "score"]
+    models = [[_remote(ModelActor).options(**options).remote(spec, placement.holder_threads) for _ in count] for spec in job.models]
+    actors = [_remote(Worker).options(num_cpus=placement.worker_cpus).remote(job, encoders, models) for _ in range(placement.workers)]
+    ray.get([actor.ready.remote() for actor in (*encoders, *chain(*models), *actors)])
     todo, idle = deque((unit, 1) for unit in units), deque(actors)  # the unit, and which attempt it is
     running: dict[Any, tuple[Any, Unit, int]] = {}
     while todo or running:
@@ -136,7 +146,7 @@ def _schedule(
                 raise ShardError(f"unit {unit.index} ({place}) killed its worker {attempt} times; the finished units are kept") from error
             todo.append((unit, attempt + 1))
         idle.append(actor)
-    for actor in (*actors, *encoders):
+    for actor in (*actors, *encoders, *chain(*models)):
         ray.kill(actor)
 
 
@@ -161,33 +171,69 @@ class EncoderActor:
 
     def _loaded(self) -> Encoder:
         if self._encoder is None:
-            if self._threads:
-                os.environ.setdefault(
-                    "OMP_WAIT_POLICY", "PASSIVE"
-                )  # read once; spinning threads starve the workers: 1.4 s for 0.04 s of work
-                import torch
-
-                torch.set_num_threads(self._threads)
+            _limit_threads(self._threads)
             self._encoder = self._spec.load()
         return self._encoder
+
+
+class ModelActor:
+    """Holds a model that steps ask; loaded as an encoder is."""
+
+    def __init__(self, spec: ModelSpec, threads: int):
+        self._spec = spec
+        self._threads = threads
+        self._model: Model | None = None
+
+    def ready(self) -> None:
+        self._loaded()
+
+    def ask(self, request: Any) -> Any:
+        return self._loaded()(request)
+
+    def _loaded(self) -> Model:
+        if self._model is None:
+            _limit_threads(self._threads)
+            self._model = self._spec.load()
+        return self._model
+
+
+def _limit_threads(threads: int) -> None:
+    if threads:
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once; spinning threads starve the workers: 1.4 s for 0.04 s of work
+        import torch
+
+        torch.set_num_threads(threads)
 
 
 class Worker:
     """Does units, one at a time. Set up by the first call, and again after a crash."""
 
-    def __init__(self, job: UnitJob, encoders: list[Any]):
+    def __init__(self, job: UnitJob, encoders: list[Any], models: list[list[Any]]):
         self._job = job
         self._encoders = encoders
+        self._models = models
         self._is_set_up = False
 
     def ready(self) -> None:
         if not self._is_set_up:
-            self._job.setup()
+            self._job.setup([_RemoteModel(actors) for actors in self._models])
             self._is_set_up = True
 
     def run(self, unit: Unit) -> UnitReport:
         self.ready()
-        return self._job.run(unit, _ActorPort(self._encoders, unit.index))
+        return self._job.run(unit, _ActorPort(self._encoders, unit.index) if self._encoders else None)
+
+
+class _RemoteModel:
+    """Asks the actors of one model in turn, and waits. With several workers an actor always has somebody to answer."""
+
+    def __init__(self, actors: list[Any]):
+        self._actors = actors
+        self._next = os.getpid()  # workers begin at different actors
+
+    def __call__(self, request: Any) -> Any:
+        self._next += 1
+        return ray.get(self._actors[self._next % len(self._actors)].ask.remote(request))
 
 
 class _ActorPort:

@@ -68,6 +68,7 @@ class Sample:
     detections: tuple[Detection, ...] = ()
     scores: Mapping[str, float] = field(default_factory=dict)  # by score name, as the filters left them
     metadata: Mapping[str, Any] = field(default_factory=dict)  # url, licence, captioner, ...: what JSON can hold
+    embeddings: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False)  # by name, [D] float32; for the steps of one run
 
     @property
     def main_role(self) -> str | None:
@@ -83,19 +84,6 @@ class BadSample:
     reason: str  # snake_case
     message: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a filter says of one sample.
-
-    A filter looks at several numbers (bytes, pixels, frames), and all of them are kept, so that thresholds can be moved later: hence a
-    mapping and not one score.
-    """
-
-    keep: bool
-    reason: str = ""  # why not, in snake_case: it becomes a counter's name
-    scores: Mapping[str, float] = field(default_factory=dict)  # by score name
 
 
 @dataclass(frozen=True, slots=True)

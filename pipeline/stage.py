@@ -1,29 +1,110 @@
-"""What a step of the pipeline is."""
+"""What a step of the pipeline is. A rule measures samples and judges what it measured; a stage adds to them.
 
-from dataclasses import dataclass
-from typing import Protocol
+Both are built on the driver from the recipe, so they must be cheap to build and to pickle, and both are functions of their batch: the
+runner may repeat a call. Weights live in a model, which the runner loads where it wants them, on a GPU if it has one.
+"""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from pipeline.run_view import Ruling, RunView
 from pipeline.samples import Drop, Sample
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a stage asks of its runner."""
+    """What a step asks of its runner."""
 
     batch_size: int = 64  # samples a call
 
 
+class Model(Protocol):
+    """Weights in memory. An answer does not depend on what else is asked."""
+
+    def __call__(self, request: Any) -> Any: ...
+
+
+class ModelSpec(Protocol):
+    """A model that can be loaded where it is needed. Frozen and hashable: steps with equal specs share one model."""
+
+    def check(self) -> None:
+        """Called on the driver before any work.
+
+        Raises:
+            RecipeError: The weights cannot be had.
+        """
+        ...
+
+    def load(self) -> Model: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a rule found of one sample."""
+
+    scores: Mapping[str, float] = field(default_factory=dict)  # by score name; empty: there is nothing to judge
+    signature: bytes | None = None  # of rules that compare samples
+
+
+@runtime_checkable
+class Rule(Protocol):
+    """A filter, as the frame sees it: measuring is apart from judging, so that thresholds can be moved without measuring again."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def needs(self) -> Needs: ...
+
+    @property
+    def model(self) -> ModelSpec | None: ...
+
+    @property
+    def scores(self) -> tuple[str, ...]: ...
+
+    @property
+    def is_guard(self) -> bool:
+        """What it rejects is not measured any further."""
+        ...
+
+    @property
+    def compares(self) -> bool:
+        """It wants to see the whole run before it decides."""
+        ...
+
+    def setup(self, model: Model | None) -> None: ...
+
+    def measure(self, batch: list[Sample]) -> list[Measured]:
+        """One result per sample, in order.
+
+        Raises:
+            SampleError: One sample cannot be measured. The runner writes it down and calls again without it.
+        """
+        ...
+
+    def judge(self, scores: Mapping[str, float]) -> str:
+        """Why a sample with these scores is left out, in snake_case; "" keeps it."""
+        ...
+
+    def judge_run(self, view: RunView) -> Mapping[int, Ruling]:
+        """Of rules that compare: the rows that are left out, in view of all others."""
+        ...
+
+
 class Stage(Protocol):
-    """One step: a list of samples in, a list of the same length out.
+    """A list of samples in, a list of the same length out."""
 
-    Built on the driver from the recipe, so it must be cheap to build and to pickle. `setup` runs once on the worker and is the only
-    place that loads weights. After that a call is a function of its batch: the runner may repeat it.
-    """
+    @property
+    def name(self) -> str: ...
 
-    name: str
-    needs: Needs
+    @property
+    def needs(self) -> Needs: ...
 
-    def setup(self) -> None: ...
+    @property
+    def model(self) -> ModelSpec | None: ...
+
+    def setup(self, model: Model | None) -> None: ...
 
     def __call__(self, batch: list[Sample]) -> list[Sample | Drop]:
         """One result per sample, in order. A sample is left out by a `Drop` in its place: nothing vanishes.
@@ -32,3 +113,11 @@ class Stage(Protocol):
             SampleError: One sample cannot be used. The runner writes it down and calls again without it.
         """
         ...
+
+
+Step = Rule | Stage
+
+
+def stops_at(rule: Rule, score_rejected: bool) -> bool:
+    """Whether what this rule leaves out is not measured by the rules behind it."""
+    return (rule.is_guard or not score_rejected) and not rule.compares

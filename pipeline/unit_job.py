@@ -1,15 +1,18 @@
 """One unit from its source to its files: what a worker does, in the driver's own process or in a Ray actor.
 
-    read -> open -> filters, annotators -> work (tasks, text, crops) -> pixels -> batches -> codes -> sequences -> files
+    read -> open -> rules -> | -> annotators -> work (tasks, text, crops) -> pixels -> batches -> codes -> sequences -> files
 
-A unit leaves three files in the work folder: its token table, its ledger, and last its `.json`, which says that the other two are whole.
-What they hold depends on the unit, the recipe and the seed alone.
+Where a rule compares samples over the whole run, or wants a model, the work is done in two passes, cut at the bar: `score` leaves every
+unit's ledger with all scores, the run is decided (decisions.py), and `encode` reads the source again for what is kept. Otherwise one
+pass does `all`. A pass leaves its files in the work folder, and last a `.json` that says that the others are whole. What they hold
+depends on the unit, the recipe and the seed alone.
 """
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,15 +23,14 @@ from pipeline.batching import Batcher, EncodePort
 from pipeline.errors import ShardError
 from pipeline.images import Crop, PictureError
 from pipeline.ledger import Ledger
-from pipeline.runner import open_samples, run_stages
+from pipeline.runner import open_samples, reopen_samples, run_steps
 from pipeline.samples import BadSample, Drop, ImageRef, Sample, TokenSequence
 from pipeline.shards.arrow_file import write_arrow
 from pipeline.shards.schema import token_table
 from pipeline.sources import Source
 from pipeline.sources.unit import Unit
-from pipeline.stage import Stage
-
-WORK_FOLDER = "_work"
+from pipeline.stage import Model, ModelSpec, Rule, Stage, Step
+from pipeline.unit_files import Pass, UnitReport, read_ledger, unit_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,35 +76,13 @@ class Finisher(Protocol):
         ...
 
 
-class Signer(Protocol):
-    """A filter that compares samples over the whole run: equal signatures are duplicates."""
-
-    name: str
-
-    def signature(self, sample: Sample) -> bytes | None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class UnitReport:
-    """What a finished unit says of itself: the content of its `.json`."""
-
-    unit: int
-    fingerprint: str  # of recipe and input; a unit of another run is not taken over
-    counts: Mapping[str, int]
-    sequences: int
-    tokens: int
-    files: Mapping[str, str]  # name -> sha256
-    seconds: Mapping[str, float]  # wall time: total, and inside the encoder or waiting for it
-    num_pictures: int = 0
-
-
 @dataclass(frozen=True)
 class UnitJob:
     """Everything a worker needs, built on the driver; cheap to pickle until `setup`."""
 
     source: Source
-    stages: tuple[Stage, ...]
-    signers: tuple[Signer, ...]
+    steps: tuple[Step, ...]  # rules, and what they need of samples
+    annotators: tuple[Stage, ...]
     score_names: tuple[str, ...]
     finisher: Finisher
     token_dtype: str
@@ -110,45 +90,73 @@ class UnitJob:
     work_folder: str
     batch_pixels: int
     waiting_pixels: int
+    score_rejected: bool = True
+    part: Pass = "all"
 
-    def setup(self) -> None:
-        """Load weights and tables; once a worker."""
-        for stage in self.stages:
-            stage.setup()
-        self.finisher.setup()
+    @property
+    def active(self) -> tuple[Step, ...]:
+        """The steps of this pass."""
+        return (*(self.steps if self.part != "encode" else ()), *(self.annotators if self.part != "score" else ()))
 
-    def run(self, unit: Unit, port: EncodePort) -> UnitReport:
-        """Do one unit and commit its files."""
+    @property
+    def models(self) -> tuple[ModelSpec, ...]:
+        """What the steps of this pass ask, each once."""
+        return tuple(dict.fromkeys(step.model for step in self.active if step.model is not None))
+
+    def setup(self, models: Sequence[Model]) -> None:
+        """Load tables; once a worker.
+
+        Args:
+            models: One for each of `models`.
+        """
+        by_spec: dict[ModelSpec | None, Model] = dict(zip(self.models, models, strict=True))
+        for step in self.active:
+            step.setup(by_spec.get(step.model))
+        if self.part != "score":
+            self.finisher.setup()
+
+    def run(self, unit: Unit, port: EncodePort | None) -> UnitReport:
+        """Do one unit and commit its files.
+
+        Args:
+            port: Where pictures are encoded; None while scoring.
+        """
         started = time.monotonic()
+        items = _readable(self.source, unit)
+        if self.part == "encode":
+            ledger = Ledger.resume(read_ledger(self.work_folder, unit_files(unit.index).decided), self.score_names)
+            samples = reopen_samples(items, ledger)
+        else:
+            signers = [step.name for step in self.steps if isinstance(step, Rule) and step.compares]
+            ledger = Ledger(self.score_names, signers)
+            samples = run_steps(open_samples(items, ledger), self.steps, ledger, self.score_rejected)
+        if port is None:
+            for _ in samples:
+                pass
+            return self._commit(unit, ledger, None, 0, {"total": time.monotonic() - started, "encode": 0.0})
         timed = _TimedPort(port)
-        ledger = Ledger(self.score_names, [signer.name for signer in self.signers])
-        batcher = Batcher(timed, self.batch_pixels, self.waiting_pixels)
-        waiting: list[tuple[str, Work, list[int]]] = []
-        for sample, work in self._works(unit, ledger):
-            if (tickets := self._submit(sample, work, batcher, ledger)) is not None:
-                waiting.append((sample.key, work, tickets))
-        batcher.flush()
-        sequences: list[TokenSequence] = []
-        num_pictures = 0
-        for key, work, tickets in waiting:
-            made = self.finisher.finish(work, [batcher.take(ticket) for ticket in tickets])
-            ledger.accept(key, sum(len(sequence.input_ids) for sequence in made))
-            sequences += made
-            num_pictures += len(tickets)
+        sequences, num_pictures = self._encode(run_steps(samples, self.annotators, ledger), ledger, timed)
         return self._commit(unit, ledger, sequences, num_pictures, {"total": time.monotonic() - started, "encode": timed.seconds})
 
-    def _works(self, unit: Unit, ledger: Ledger) -> Iterator[tuple[Sample, Work]]:
-        for sample in run_stages(open_samples(_readable(self.source, unit), ledger), self.stages, ledger):
+    def _encode(self, samples: Iterator[Sample], ledger: Ledger, port: EncodePort) -> tuple[list[TokenSequence], int]:
+        """The sequences of a unit, and how many pictures were encoded for them."""
+        batcher = Batcher(port, self.batch_pixels, self.waiting_pixels)
+        waiting: list[tuple[str, Work, list[int]]] = []
+        for sample in samples:
             work = self.finisher.work(sample)
             if isinstance(work, Drop):
                 ledger.reject(sample.key, "tokenize", work.reason, work.scores)
                 continue
-            entry = ledger[sample.key]
-            entry.scores |= work.scores
-            for signer in self.signers:
-                if (signature := signer.signature(sample)) is not None:
-                    entry.signatures[signer.name] = signature
-            yield sample, work
+            ledger[sample.key].scores |= work.scores
+            if (tickets := self._submit(sample, work, batcher, ledger)) is not None:
+                waiting.append((sample.key, work, tickets))
+        batcher.flush()
+        sequences: list[TokenSequence] = []
+        for key, work, tickets in waiting:
+            made = self.finisher.finish(work, [batcher.take(ticket) for ticket in tickets])
+            ledger.accept(key, sum(len(sequence.input_ids) for sequence in made))
+            sequences += made
+        return sequences, sum(len(tickets) for _, _, tickets in waiting)
 
     def _submit(self, sample: Sample, work: Work, batcher: Batcher, ledger: Ledger) -> list[int] | None:
         """Decode and hand over a sample's pictures; None when one of them cannot be decoded: then none is handed over."""
@@ -166,55 +174,28 @@ class UnitJob:
         return [batcher.add(array) for array in pixels]
 
     def _commit(
-        self, unit: Unit, ledger: Ledger, sequences: list[TokenSequence], num_pictures: int, seconds: dict[str, float]
+        self, unit: Unit, ledger: Ledger, sequences: list[TokenSequence] | None, num_pictures: int, seconds: dict[str, float]
     ) -> UnitReport:
+        """Write what this pass made; sequences are None while scoring, when rows are still open."""
         names = unit_files(unit.index)
-        tokens, table = token_table(sequences, np.dtype(self.token_dtype)), ledger.table()
-        write_arrow(paths.join(self.work_folder, names.tokens), tokens)
-        paths.commit(paths.join(self.work_folder, names.ledger), lambda file: pq.write_table(table, file, compression="zstd"))
+        own = [names.scores] if sequences is None else [names.tokens, names.ledger]
+        counts = ledger.counts() if sequences is not None else {"input": len(ledger.entries)}
+        paths.commit(paths.join(self.work_folder, own[-1]), partial(pq.write_table, ledger.table(), compression="zstd"))
+        if sequences is not None:
+            write_arrow(paths.join(self.work_folder, names.tokens), token_table(sequences, np.dtype(self.token_dtype)))
         report = UnitReport(
             unit=unit.index,
             fingerprint=self.fingerprint,
-            counts=ledger.counts(),
-            sequences=len(sequences),
-            tokens=sum(len(sequence.input_ids) for sequence in sequences),
-            files={name: paths.sha256(paths.join(self.work_folder, name)) for name in (names.tokens, names.ledger)},
+            counts=counts,
+            sequences=len(sequences or ()),
+            tokens=sum(len(sequence.input_ids) for sequence in sequences or ()),
+            files={name: paths.sha256(paths.join(self.work_folder, name)) for name in own},
             seconds=seconds,
             num_pictures=num_pictures,
         )
-        paths.commit_bytes(paths.join(self.work_folder, names.report), json.dumps(asdict(report), indent=1).encode())
+        name = names.score_report if sequences is None else names.report
+        paths.commit_bytes(paths.join(self.work_folder, name), json.dumps(asdict(report), indent=1).encode())
         return report
-
-
-@dataclass(frozen=True, slots=True)
-class UnitFiles:
-    """The names of a unit's files in the work folder."""
-
-    tokens: str
-    ledger: str
-    report: str
-
-
-def unit_files(index: int) -> UnitFiles:
-    return UnitFiles(f"{index:06d}.tokens.arrow", f"{index:06d}.ledger.parquet", f"{index:06d}.json")
-
-
-def load_report(work_folder: str, index: int, fingerprint: str) -> UnitReport | None:
-    """The report of a finished unit; None when it is not done, is damaged, or belongs to another recipe or input."""
-    path = paths.join(work_folder, unit_files(index).report)
-    if not paths.exists(path):
-        return None
-    try:
-        report = UnitReport(**json.loads(paths.read_bytes(path)))
-    except (ValueError, TypeError):
-        return None
-    if report.fingerprint != fingerprint:
-        return None
-    for name, digest in report.files.items():
-        file = paths.join(work_folder, name)
-        if not paths.exists(file) or paths.sha256(file) != digest:
-            return None
-    return report
 
 
 def _readable(source: Source, unit: Unit) -> Iterator[Sample | BadSample]:

@@ -6,7 +6,7 @@ To add one: a file in this folder, and its line in ANNOTATORS.
 from typing import ClassVar, Protocol
 
 from pipeline.samples import Sample
-from pipeline.stage import Needs
+from pipeline.stage import Model, ModelSpec, Needs
 
 
 class Annotator(Protocol):
@@ -14,8 +14,13 @@ class Annotator(Protocol):
 
     needs: ClassVar[Needs]
 
-    def setup(self) -> None:
-        """Load weights. Called once, on the worker."""
+    @property
+    def model(self) -> ModelSpec | None:
+        """The model that it asks; the runner loads it, on a GPU if it has one."""
+        ...
+
+    def setup(self, model: Model | None) -> None:
+        """Take the model. Called once, on the worker."""
         ...
 
     def annotate(self, samples: list[Sample]) -> list[Sample]:

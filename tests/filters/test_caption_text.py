@@ -4,10 +4,11 @@ import pytest
 
 from filters.caption_text import CaptionText
 from pipeline.samples import Sample, Turn
+from tests.filters.verdicts import judged
 
 
 def judge(caption, **options):
-    [verdict] = CaptionText(**options).judge([Sample("x", caption, {"image": b""})])
+    [verdict] = judged(CaptionText(**options), [Sample("x", caption, {"image": b""})])
     return verdict
 
 
@@ -60,8 +61,10 @@ def test_a_long_caption_may_repeat_its_articles():
 
 
 def test_scores_are_there_for_the_kept_and_the_dropped():
-    assert judge("  a ginger cat ").scores == {"caption_chars": 12.0, "caption_words": 3.0, "caption_repetition": 0.0}
-    assert judge("cat").scores == {"caption_chars": 3.0, "caption_words": 1.0, "caption_repetition": 0.0}
+    clean = {"caption_repetition": 0.0, "caption_urls": 0.0, "caption_file_names": 0.0}
+    assert judge("  a ginger cat ").scores == {"caption_chars": 12.0, "caption_words": 3.0} | clean
+    assert judge("cat").scores == {"caption_chars": 3.0, "caption_words": 1.0} | clean
+    assert judge("a.jpg and b.png on flickr.com").scores["caption_file_names"] == 2.0
 
 
 def test_each_bound_is_an_option():
@@ -74,5 +77,5 @@ def test_each_bound_is_an_option():
 def test_dialogues_and_samples_without_a_picture_are_not_judged():
     turns = (Turn("user", ("Hi",)), Turn("assistant", ("Ho",)))
     for sample in (Sample("x"), Sample("x", turns=turns), Sample("x", images={"image": b""}, turns=turns)):
-        [verdict] = CaptionText().judge([sample])
+        [verdict] = judged(CaptionText(), [sample])
         assert verdict.keep and not verdict.scores

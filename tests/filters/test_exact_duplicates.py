@@ -1,9 +1,13 @@
-"""Equal samples have equal signatures, and no others do."""
+"""Equal samples have equal signatures, and no others do; of equals one is kept."""
 
 from dataclasses import replace
 from itertools import combinations
 
+import numpy as np
+import pyarrow as pa
+
 from filters.exact_duplicates import ExactDuplicates
+from pipeline.run_view import RunView
 from pipeline.samples import ImageRef, Sample, Turn
 
 
@@ -53,6 +57,31 @@ def test_a_signature_has_32_bytes_and_stays_the_same():
     assert signature(Sample("x", images={"image": b"p"})).hex() == "50c59d99582437bbf4ecfa6545d5e7a6bf8009b7682177f72781154ca8f4902b"
 
 
-def test_one_sample_alone_is_kept():
-    samples = [Sample("a", images={"image": b"p"})] * 2
-    assert [verdict.keep for verdict in ExactDuplicates().judge(samples)] == [True, True]
+def view(rows, alive=None):
+    columns = {"key": pa.array([row[0] for row in rows]), "signature.exact_duplicates": pa.array([row[1] for row in rows], pa.binary())}
+    for name, place in (("original_width", 2), ("aesthetic", 3)):
+        columns[name] = pa.array([row[place] if len(row) > place else None for row in rows], pa.float64())
+    columns["original_height"] = columns["original_width"]
+    return RunView(pa.table(columns), np.ones(len(rows), bool) if alive is None else np.array(alive))
+
+
+def left_out(rows, alive=None):
+    rulings = ExactDuplicates().judge_run(view(rows, alive))
+    return {rows[row][0]: ruling.duplicate_of for row, ruling in rulings.items()}
+
+
+def test_of_equals_the_best_is_kept_then_the_largest_then_the_first_key():
+    assert left_out([("b", b"1"), ("a", b"1"), ("c", b"2"), ("d", None), ("e", None)]) == {"b": "a"}
+    assert left_out([("a", b"1", 10), ("b", b"1", 20), ("c", b"1", 20)]) == {"a": "b", "c": "b"}
+    assert left_out([("a", b"1", 90, 4.0), ("b", b"1", 20, 5.0), ("c", b"1", 99)]) == {"a": "b", "c": "b"}
+
+
+def test_the_keeper_does_not_hang_on_the_order_of_the_input():
+    rows = [(f"{n:02}", bytes([n % 3]), n % 5, float(n % 2)) for n in range(30)]
+    assert left_out(rows) == left_out(rows[::-1]) and len(left_out(rows)) == 27
+
+
+def test_what_was_left_out_before_takes_no_sample_with_it():
+    assert left_out([("a", b"1"), ("b", b"1"), ("c", b"1")], alive=[False, True, True]) == {"c": "b"}
+    assert left_out([("a", b"1"), ("b", b"1")], alive=[False, True]) == {}
+    assert left_out([]) == {}

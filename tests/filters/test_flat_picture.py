@@ -8,6 +8,7 @@ from filters.flat_picture import FlatPicture
 from pipeline.errors import SampleError
 from pipeline.samples import Sample
 from tests.broken_pictures import BROKEN, ODD, encode, picture
+from tests.filters.verdicts import judged
 
 
 def two_grays(low, high, side=128):
@@ -18,7 +19,7 @@ def two_grays(low, high, side=128):
 
 
 def judge(rule, **images):
-    [verdict] = rule.judge([Sample("x", images=images)])
+    [verdict] = judged(rule, [Sample("x", images=images)])
     return verdict
 
 

@@ -8,11 +8,11 @@ import pytest
 
 from filters import FILTERS
 from filters.aspect_ratio import AspectRatio
-from filters.stage import AnnotatorStage, FilterStage
+from filters.stage import AnnotatorStage, FilterRule
 from pipeline.images import read_header
-from pipeline.samples import Drop, ImageHeader, Sample, Verdict
+from pipeline.samples import ImageHeader, Sample
 from pipeline.sources.shapes import Shapes
-from pipeline.stage import Needs
+from pipeline.stage import Measured, Needs, Rule
 
 
 def sample(key, width, height=100, **others):
@@ -23,11 +23,13 @@ def built(kind):
     return FILTERS[kind](**({"target_size": 256} if "target_size" in {f.name for f in fields(FILTERS[kind])} else {}))
 
 
-def test_a_filter_s_scores_stay_with_the_kept_and_the_dropped():
-    stage = FilterStage("aspect_ratio", AspectRatio(max_aspect=2.0))
-    kept, dropped = stage([sample("a", 150, scores={"before": 1.0}), sample("b", 300)])
-    assert kept == sample("a", 150, scores={"before": 1.0, "aspect_ratio": 1.5})
-    assert dropped == Drop("b", "too_elongated", {"aspect_ratio": 3.0})
+def test_a_filter_is_a_rule_that_measures_and_judges():
+    rule = FilterRule("aspect_ratio", AspectRatio(max_aspect=2.0))
+    assert isinstance(rule, Rule) and not isinstance(AnnotatorStage("captioner", Captioner()), Rule)
+    found = rule.measure([sample("a", 150), sample("b", 300)])
+    assert found == [Measured({"aspect_ratio": 1.5}), Measured({"aspect_ratio": 3.0})]
+    assert [rule.judge(each.scores) for each in found] == ["", "too_elongated"]
+    assert not rule.is_guard and not rule.compares and rule.model is None
 
 
 def test_a_score_that_was_not_announced_is_a_bug():
@@ -36,17 +38,17 @@ def test_a_score_that_was_not_announced_is_a_bug():
         scores: ClassVar[tuple[str, ...]] = ()
 
     with pytest.raises(ValueError, match="fills the score 'aspect_ratio'"):
-        FilterStage("secretive", Secretive())([sample("a", 100)])
+        FilterRule("secretive", Secretive()).measure([sample("a", 100)])
 
 
 def test_a_filter_that_forgets_a_sample_is_a_bug():
     @dataclass(frozen=True)
     class Forgetful(AspectRatio):
-        def judge(self, samples):
-            return [Verdict(True)]
+        def measure(self, samples):
+            return [Measured()]
 
-    with pytest.raises(ValueError, match="shorter"):
-        FilterStage("forgetful", Forgetful())([sample("a", 100), sample("b", 100)])
+    with pytest.raises(ValueError, match="says 1 things of 2 samples"):
+        FilterRule("forgetful", Forgetful()).measure([sample("a", 100), sample("b", 100)])
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,10 @@ class Captioner:
     """Says how wide a picture is; loses samples on request."""
 
     needs: ClassVar[Needs] = Needs(batch_size=3)
+    model: ClassVar[None] = None
     loses: str = ""
 
-    def setup(self):
+    def setup(self, model):
         pass
 
     def annotate(self, samples):
@@ -86,13 +89,25 @@ def test_every_filter_is_pure_and_fills_only_its_scores(kind):
     samples += [Sample("text"), Sample("caption", "only a caption")]
     rule = built(kind)
     assert is_dataclass(rule) and type(rule).__dataclass_params__.frozen and isinstance(rule.needs, Needs)
-    rule.setup()
-    verdicts = rule.judge(samples)
-    assert len(verdicts) == len(samples)
+    FilterRule(kind, rule).setup(None)
+    found = rule.measure(samples)
+    assert len(found) == len(samples)
     order = random.Random(1).sample(range(len(samples)), len(samples))
-    assert rule.judge([samples[i] for i in order]) == [verdicts[i] for i in order]
-    for one, verdict in zip(samples, verdicts, strict=True):
-        assert set(verdict.scores) <= set(rule.scores)
-        assert verdict.keep == (verdict.reason == "")
-        assert verdict.keep or one.images
-        assert all(type(score) is float for score in verdict.scores.values())
+    assert rule.measure([samples[i] for i in order]) == [found[i] for i in order]
+    for one, measured in zip(samples, found, strict=True):
+        assert set(measured.scores) <= set(rule.scores)
+        assert not measured.scores or one.images
+        assert all(type(score) is float for score in measured.scores.values())
+        assert not measured.scores or isinstance(rule.judge(measured.scores), str)
+
+
+@pytest.mark.parametrize("kind", FILTERS)
+def test_what_a_filter_measures_does_not_hang_on_its_thresholds(kind):
+    """Or `mgpt refilter` would judge other numbers than a new run."""
+    drawn = [Shapes(count=1, sizes=("128x128", "320x64")).draw(str(i)) for i in range(6)]
+    samples = [replace(s, headers={role: read_header(data) for role, data in s.images.items()}) for s in drawn]
+    rule = built(kind)
+    for f in fields(rule):
+        if f.name.startswith(("min_", "max_", "allow_")):
+            other = replace(rule, **{f.name: not getattr(rule, f.name) if f.type == "bool" else getattr(rule, f.name) * 3 + 1})
+            assert other.measure(samples) == rule.measure(samples)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pipeline.samples import Drop, Sample
-from pipeline.stage import Needs
+from pipeline.stage import Model, Needs
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,9 @@ class Dying:
     times: int
     name: str = "dying"
     needs: ClassVar[Needs] = Needs(batch_size=1)
+    model: ClassVar[None] = None
 
-    def setup(self) -> None:
+    def setup(self, model: Model | None) -> None:
         pass
 
     def __call__(self, batch: list[Sample]) -> list[Sample | Drop]:

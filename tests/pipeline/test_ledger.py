@@ -5,7 +5,8 @@ import hashlib
 import pyarrow as pa
 import pytest
 
-from pipeline.ledger import COLUMNS, DISPOSITIONS, Ledger, signature_column
+from pipeline.ledger import COLUMNS, DISPOSITIONS, Ledger
+from pipeline.run_view import signature_column
 from pipeline.samples import BadSample, Sample
 
 IMG2DATASET = ["url", "caption", "key", "status", "error_message", "width", "height", "original_width", "original_height", "exif", "sha256"]
@@ -14,7 +15,7 @@ IMG2DATASET = ["url", "caption", "key", "status", "error_message", "width", "hei
 def test_the_columns_begin_with_img2datasets():
     names = Ledger(["clip", "luma"]).table().schema.names
     assert names[:11] == IMG2DATASET
-    assert names[11:] == ["disposition", "reason", "stage", "bucket", "crop_box", "upscale", "tokens", "clip", "luma"]
+    assert names[11:] == ["disposition", "reason", "stage", "bucket", "crop_box", "upscale", "tokens", "duplicate_of", "clip", "luma"]
     assert names == [*COLUMNS, "clip", "luma"]
 
 

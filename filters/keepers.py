@@ -1,0 +1,35 @@
+"""Which of several samples that show the same is kept: never by who came first, for that would hang on the order of the input.
+
+Shapes: N rows.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.run_view import Ruling, RunView
+
+
+def equal_groups(signatures: pa.ChunkedArray, alive: np.ndarray) -> list[list[int]]:
+    """Rows [N] that are alive and have the same signature, in groups of at least two; nulls equal nothing."""
+    rows = np.flatnonzero(alive & signatures.is_valid().to_numpy())
+    if not len(rows):
+        return []
+    codes = pc.take(signatures, pa.array(rows)).combine_chunks().dictionary_encode()
+    codes = codes.combine_chunks() if isinstance(codes, pa.ChunkedArray) else codes
+    values = codes.indices.to_numpy(zero_copy_only=False)
+    order = np.argsort(values, kind="stable")
+    starts = np.flatnonzero(np.diff(values[order], prepend=-1))
+    return [rows[group].tolist() for group in np.split(order, starts[1:]) if len(group) > 1]
+
+
+def all_but_the_best(view: RunView, groups: Iterable[Sequence[int]], reason: str) -> Mapping[int, Ruling]:
+    """A ruling for every row of a group but the one with the best aesthetic score, then the most pixels, then the first key."""
+    aesthetic, pixels, keys = np.nan_to_num(view.score("aesthetic"), nan=-np.inf), view.pixels, view.keys
+    rulings: dict[int, Ruling] = {}
+    for group in groups:
+        best = min(group, key=lambda row: (-aesthetic[row], -pixels[row], keys[row], row))
+        rulings |= {row: Ruling(reason, keys[best]) for row in group if row != best}
+    return rulings
