@@ -29,7 +29,7 @@ class Filter(Protocol):
         needs_clip = True     samples come with `embeddings`, see filters/clip.py
         compares              a property: it decides over the whole run, by
         judge_run(view)       -> the rows left out, a Ruling each
-        ranges                score name -> (lowest, highest) value that it can have: a threshold beyond is refused
+        scales                option -> (lowest, highest) value that its score can have: a threshold off the scale is refused
         check()               raises RecipeError where weights or tables cannot be had; called before any work
         setup()               loads small tables; called once, on the worker
     """

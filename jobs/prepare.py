@@ -92,6 +92,9 @@ def make_plan(recipe: Recipe) -> Plan:
     if recipe.source is None:
         raise RecipeError("source: missing; a recipe for `prepare` says where its samples are")
     vocab = recipe.vocab()
+    for _, item in (*recipe.filters, *recipe.annotators):
+        if hasattr(item, "check"):
+            item.check()
     identity = recipe.data_identity()
     job = UnitJob(
         source=recipe.source,

@@ -195,10 +195,19 @@ def _build_each(kinds: dict[str, type], tables: tuple[dict[str, Any], ...], wher
     built = []
     for number, table in enumerate(tables):
         item = build_kind(kinds, table, f"{where}[{number}]")
+        _check_scales(item, f"{where}[{number}]")
         if table["kind"] in [kind for kind, _ in built]:
             raise RecipeError(f"{where}[{number}]: {table['kind']} is listed twice")
         built.append((table["kind"], item))
     return tuple(built)
+
+
+def _check_scales(item: Any, where: str) -> None:
+    """A threshold of 0.5 on a scale from 1 to 10 keeps everything and says nothing: it is refused."""
+    for name, (low, high) in getattr(item, "scales", {}).items():
+        value = getattr(item, name)
+        if not low <= value <= high:
+            raise RecipeError(f"{where}.{name}: its score lies on a scale from {low:g} to {high:g}, and {value:g} is off it")
 
 
 def _build_tasks(tables: tuple[dict[str, Any], ...]) -> tuple[WeightedTask, ...]:

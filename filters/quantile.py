@@ -1,0 +1,29 @@
+"""Thresholds that follow the data: the best share of what the filters before have left, exact over the run."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from pipeline.run_view import Ruling, RunView
+
+
+def all_but_the_top(view: RunView, score: str, top_fraction: float, reason: str) -> Mapping[int, Ruling]:
+    """Rulings for the living rows below the threshold that keeps `top_fraction` of them.
+
+    Rows at the threshold are kept, all of them, so that nothing hangs on the order of the input. Rows without the score have nothing to be
+    judged by: they are kept and not counted.
+    """
+    values = view.score(score)
+    rows = np.flatnonzero(view.alive & ~np.isnan(values))
+    threshold = top_threshold(values[rows], top_fraction)
+    return {int(row): Ruling(reason) for row in rows[values[rows] < threshold]}
+
+
+def top_threshold(values_N: np.ndarray, top_fraction: float) -> float:
+    """The value that `top_fraction` of the values, rounded up, reach; -inf where there is none."""
+    count = math.ceil(round(top_fraction * len(values_N), 6))  # 0.3 * 10 is 3.0000000000000004 in places
+    if not count:
+        return math.inf if len(values_N) else -math.inf
+    place = len(values_N) - count
+    return float(np.partition(values_N, place)[place])
