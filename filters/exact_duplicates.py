@@ -18,6 +18,7 @@ class ExactDuplicates:
     scores: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[Needs] = Needs()
     compares: ClassVar[bool] = True
+    measured_by: ClassVar[tuple[str, ...]] = ("include_caption",)
 
     include_caption: bool = False  # the same picture with another caption is another sample
 

@@ -19,6 +19,7 @@ class FlatPicture:
 
     scores: ClassVar[tuple[str, ...]] = ("luma_std",)
     needs: ClassVar[Needs] = Needs()
+    measured_by: ClassVar[tuple[str, ...]] = ("thumbnail_side", "roles")
 
     min_luma_std: float = 10.0  # standard deviation of the luma, of 255
     thumbnail_side: int = 64  # pixels of the shorter side on which it is measured

@@ -16,6 +16,7 @@ class ImageHeaderBounds:
     scores: ClassVar[tuple[str, ...]] = ("num_bytes", "most_bytes", "num_pixels", "num_frames")  # of the smallest file; of the largest ones
     needs: ClassVar[Needs] = Needs()
     is_guard: ClassVar[bool] = True  # a picture that is too large to be used is not decoded for other scores either
+    measured_by: ClassVar[tuple[str, ...]] = ("roles",)
 
     min_bytes: int = 10_000
     max_bytes: int = 50_000_000
