@@ -29,6 +29,7 @@ class Filter(Protocol):
         needs_clip = True     samples come with `embeddings`, see filters/clip.py
         compares              a property: it decides over the whole run, by
         judge_run(view)       -> the rows left out, a Ruling each
+        thresholds            option -> the score that it is held against, for the report's histograms
         scales                option -> (lowest, highest) value that its score can have: a threshold off the scale is refused
         measured_by           options on which `measure` hangs, beside thresholds: when they change, a new run is wanted
         check()               raises RecipeError where weights or tables cannot be had; called before any work

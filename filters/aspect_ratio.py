@@ -15,6 +15,7 @@ class AspectRatio:
 
     scores: ClassVar[tuple[str, ...]] = ("aspect_ratio",)
     needs: ClassVar[Needs] = Needs()
+    thresholds: ClassVar[dict[str, str]] = {"max_aspect": "aspect_ratio"}
     measured_by: ClassVar[tuple[str, ...]] = ("roles",)
 
     max_aspect: float = 3.0  # longer side over shorter side

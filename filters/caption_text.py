@@ -33,6 +33,11 @@ class CaptionText:
         "caption_file_names",
     )
     needs: ClassVar[Needs] = Needs()
+    thresholds: ClassVar[dict[str, str]] = {
+        "min_chars": "caption_chars",
+        "min_words": "caption_words",
+        "max_repetition": "caption_repetition",
+    }
 
     min_chars: int = 6  # without the blanks around it
     min_words: int = 3

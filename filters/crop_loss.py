@@ -16,6 +16,7 @@ class CropLoss:
 
     scores: ClassVar[tuple[str, ...]] = ("crop_loss",)
     needs: ClassVar[Needs] = Needs()
+    thresholds: ClassVar[dict[str, str]] = {"max_crop_loss": "crop_loss"}
     measured_by: ClassVar[tuple[str, ...]] = ("target_size", "smaller_targets", "roles")
 
     target_size: int  # pixels, of the square bucket; a recipe that leaves it out means its [tokens] target_size

@@ -19,6 +19,7 @@ class FlatPicture:
 
     scores: ClassVar[tuple[str, ...]] = ("luma_std",)
     needs: ClassVar[Needs] = Needs()
+    thresholds: ClassVar[dict[str, str]] = {"min_luma_std": "luma_std"}
     measured_by: ClassVar[tuple[str, ...]] = ("thumbnail_side", "roles")
 
     min_luma_std: float = 10.0  # standard deviation of the luma, of 255

@@ -16,6 +16,12 @@ class ImageHeaderBounds:
     scores: ClassVar[tuple[str, ...]] = ("num_bytes", "most_bytes", "num_pixels", "num_frames")  # of the smallest file; of the largest ones
     needs: ClassVar[Needs] = Needs()
     is_guard: ClassVar[bool] = True  # a picture that is too large to be used is not decoded for other scores either
+    thresholds: ClassVar[dict[str, str]] = {
+        "min_bytes": "num_bytes",
+        "max_bytes": "most_bytes",
+        "max_pixels": "num_pixels",
+        "max_frames": "num_frames",
+    }
     measured_by: ClassVar[tuple[str, ...]] = ("roles",)
 
     min_bytes: int = 10_000

@@ -16,6 +16,7 @@ class ImageSize:
 
     scores: ClassVar[tuple[str, ...]] = ("min_side", "upscale")
     needs: ClassVar[Needs] = Needs()
+    thresholds: ClassVar[dict[str, str]] = {"min_side": "min_side", "max_upscale": "upscale"}
     measured_by: ClassVar[tuple[str, ...]] = ("target_size", "smaller_targets", "roles")
 
     target_size: int  # pixels, of the square bucket; a recipe that leaves it out means its [tokens] target_size

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from jobs.reporting import distribution, model, pictures, summary
+from jobs.reporting import distribution, model, pictures, scores, summary
 from jobs.reporting.page import page
 from jobs.reporting.run_data import read_run
 from pipeline import paths
@@ -32,6 +32,7 @@ def write_report(output: str, originals: Mapping[str, bytes]) -> str:
         distribution.tasks(data),
         distribution.buckets(data),
         distribution.lengths(data),
+        scores.scores(data),
         pictures.left_out(data, originals),
         summary.about(data),
     ]

@@ -1,7 +1,7 @@
 """Bars, columns and lines as HTML and inline SVG. Labels are HTML, so that they stay readable on a narrow screen."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from jobs.reporting.page import text
@@ -27,6 +27,14 @@ class Line:
     points: Sequence[tuple[float, float]]  # x, y; x ascending
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place on the x axis that is pointed out."""
+
+    value: float
+    label: str
+
+
 def bar_list(bars: Sequence[Bar]) -> str:
     """Labelled bars, one below the other."""
     rows = []
@@ -50,6 +58,39 @@ def column_chart(heights: Sequence[int], edges: Sequence[float]) -> str:
     y_ticks = [(tick / top, f"{tick:,.0f}") for tick in nice_ticks(0, top, 3) if tick <= top]
     x_ticks = [((tick - low) / (high - low), f"{tick:,.0f}") for tick in nice_ticks(low, high, 5) if low <= tick <= high]
     return _frame(f'<div class="columns">{columns}</div>', x_ticks, y_ticks, "plot low")
+
+
+def histogram(parts: Sequence[tuple[Sequence[int], str]], edges: Sequence[float], marks: Sequence[Mark], is_log: bool) -> str:
+    """Columns made of parts that stand on each other, with dashed lines at marks.
+
+    Args:
+        parts: Heights, one number less than there are edges, and the class of their colour.
+        edges: Ascending; on a logarithmic axis above 0, each the same multiple of the one before.
+    """
+    totals = [sum(heights) for heights in zip(*(heights for heights, _ in parts), strict=True)]
+    top = max(totals, default=0)
+    if not top:
+        return ""
+    columns = ""
+    for i, total in enumerate(totals):
+        shares = [(100 * heights[i] / top, name) for heights, name in reversed(parts) if heights[i]]
+        stack = "".join(f'<i class="{name}" style="height:{share:.2f}%"></i>' for share, name in shares)
+        columns += f'<span title="{edges[i]:.4g} to {edges[i + 1]:.4g}: {total:,}">{stack}</span>'
+    place = _log_place(edges) if is_log else _place(edges)
+    lines = "".join(f'<b class="mark" style="left:{100 * place(mark.value):.2f}%" title="{text(mark.label)}"></b>' for mark in marks)
+    y_ticks = [(tick / top, f"{tick:,.0f}") for tick in nice_ticks(0, top, 3) if tick <= top]
+    values = [10.0**n for n in range(math.ceil(math.log10(edges[0])), math.floor(math.log10(edges[-1])) + 1)] if is_log else []
+    values = values if len(values) > 1 else nice_ticks(edges[0], edges[-1], 4)
+    x_ticks = [(place(tick), f"{tick:,.10g}") for tick in values if edges[0] <= tick <= edges[-1]]
+    return _frame(f'<div class="columns stacked">{columns}</div>{lines}', x_ticks, y_ticks, "plot low")
+
+
+def _place(edges: Sequence[float]) -> Callable[[float], float]:
+    return lambda value: (value - edges[0]) / (edges[-1] - edges[0])
+
+
+def _log_place(edges: Sequence[float]) -> Callable[[float], float]:
+    return lambda value: math.log(value / edges[0]) / math.log(edges[-1] / edges[0])
 
 
 def line_chart(lines: Sequence[Line]) -> str:

@@ -45,6 +45,11 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 .plot .other { stroke: var(--rejected); stroke-width: 2; }
 .plot .columns { position: absolute; inset: 0; display: flex; align-items: flex-end; gap: 1px; }
 .plot .columns i { flex: 1; background: var(--accepted); min-height: 0; }
+.plot .stacked { gap: 0; }
+.plot .stacked span { flex: 1; display: flex; flex-direction: column; justify-content: flex-end; height: 100%; padding-right: 1px; }
+.plot .stacked i { flex: none; } .plot .stacked .rejected { background: var(--rejected); }
+.plot .mark { position: absolute; top: -.3rem; bottom: 0; border-left: 2px dashed var(--failed); }
+.score-charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); gap: 1.4rem 1.6rem; }
 .ticks-y { position: relative; text-align: right; }
 .ticks-y span { position: absolute; right: 0; transform: translateY(50%); }
 .ticks-y b { visibility: hidden; font-weight: inherit; }

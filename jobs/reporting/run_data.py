@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -80,6 +81,19 @@ def ledger_rows(output: str, keys: set[str]) -> dict[str, dict[str, Any]]:
             rows = pq.read_table(file, filters=[("key", "in", keys), ("disposition", "=", "accepted")]).to_pylist() if keys else []
         found |= {row["key"]: row for row in rows}
     return found
+
+
+def read_ledger_column(output: str, name: str) -> pa.ChunkedArray | None:
+    """One column of the whole ledger; None where it has none of that name."""
+    parts = []
+    for path in _ledger_parts(output):
+        fs, bare = paths.open_fs(path)
+        with fs.open(bare, "rb") as file:
+            table = pq.ParquetFile(file)
+            if name not in table.schema_arrow.names:
+                return None
+            parts.append(table.read([name])[name])
+    return pa.chunked_array([chunk for part in parts for chunk in part.chunks]) if parts else None
 
 
 def _read_left_out(data: RunData) -> None:

@@ -112,3 +112,13 @@ def test_what_a_filter_measures_does_not_hang_on_its_thresholds(kind):
         if f.name not in getattr(rule, "measured_by", ()) and isinstance(value, (int, float)):
             other = replace(rule, **{f.name: (not value) if isinstance(value, bool) else value * 3 + 1})
             assert other.measure(samples) == rule.measure(samples)
+
+
+@pytest.mark.parametrize("kind", FILTERS)
+def test_what_a_filter_says_of_its_options_is_true(kind):
+    rule = built(kind)
+    options = {f.name for f in fields(rule)}
+    thresholds, scales = getattr(rule, "thresholds", {}), getattr(rule, "scales", {})
+    assert {*thresholds, *scales, *getattr(rule, "measured_by", ())} <= options
+    assert set(thresholds.values()) <= set(rule.scores)
+    assert all(low < high and low <= getattr(rule, name) <= high for name, (low, high) in scales.items())

@@ -106,6 +106,7 @@ def test_a_whole_run_has_every_section(prepared, output):
         "Tasks",
         "Picture sizes",
         "Lengths",
+        "Scores",
         "Samples left out",
         "Fingerprints",
     ]

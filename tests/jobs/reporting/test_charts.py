@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from jobs.reporting.charts import MAX_POINTS, Line, column_chart, line_chart, nice_ticks, running_mean, thin
+from jobs.reporting.charts import MAX_POINTS, Line, Mark, column_chart, histogram, line_chart, nice_ticks, running_mean, thin
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,17 @@ def test_many_points_are_averaged_not_dropped():
 
 def test_the_running_mean_looks_back_as_far_as_it_can():
     assert running_mean([(0, 1), (1, 3), (2, 5), (3, 7)], 2) == [(0, 1.0), (1, 2.0), (2, 4.0), (3, 6.0)]
+
+
+def test_a_histogram_stacks_its_parts_and_marks_thresholds():
+    chart = histogram([([1, 2], ""), ([3, 0], "rejected")], [0.0, 10.0, 20.0], [Mark(5.0, "max_x 5")], is_log=False)
+    assert re.findall(r'class="(rejected)?" style="height:([\d.]+)%', chart) == [("rejected", "75.00"), ("", "25.00"), ("", "50.00")]
+    assert 'class="mark" style="left:25.00%" title="max_x 5"' in chart
+    assert 'title="0 to 10: 4"' in chart
+    assert histogram([([0], "")], [0.0, 1.0], [], is_log=False) == ""
+
+
+def test_on_a_logarithmic_axis_factors_are_distances():
+    chart = histogram([([1, 1, 1, 1], "")], [1.0, 10.0, 100.0, 1000.0, 10000.0], [Mark(100.0, "x")], is_log=True)
+    assert 'class="mark" style="left:50.00%"' in chart
+    assert all(f">{label}</span>" in chart for label in ("1", "10", "100", "1,000", "10,000"))
