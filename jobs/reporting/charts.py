@@ -75,7 +75,7 @@ def histogram(parts: Sequence[tuple[Sequence[int], str]], edges: Sequence[float]
     for i, total in enumerate(totals):
         shares = [(100 * heights[i] / top, name) for heights, name in reversed(parts) if heights[i]]
         stack = "".join(f'<i class="{name}" style="height:{share:.2f}%"></i>' for share, name in shares)
-        columns += f'<span title="{edges[i]:.4g} to {edges[i + 1]:.4g}: {total:,}">{stack}</span>'
+        columns += f'<span title="{number(edges[i])} to {number(edges[i + 1])}: {total:,}">{stack}</span>'
     place = _log_place(edges) if is_log else _place(edges)
     lines = "".join(f'<b class="mark" style="left:{100 * place(mark.value):.2f}%" title="{text(mark.label)}"></b>' for mark in marks)
     y_ticks = [(tick / top, f"{tick:,.0f}") for tick in nice_ticks(0, top, 3) if tick <= top]
@@ -111,6 +111,11 @@ def line_chart(lines: Sequence[Line]) -> str:
     svg = f'<svg viewBox="0 0 1000 1000" preserveAspectRatio="none" aria-hidden="true">{grid}{paths}</svg>'
     x_ticks = [((x - low_x) / span_x, f"{x:,g}") for x in nice_ticks(low_x, high_x, 5) if low_x <= x <= high_x]
     return _frame(svg, x_ticks, [((y - low_y) / span_y, f"{y:g}") for y in y_values], "plot")
+
+
+def number(value: float) -> str:
+    """As people write it: 50,000,000 and 0.0154."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def nice_ticks(low: float, high: float, wanted: int) -> list[float]:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from filters import FILTERS
-from jobs.reporting.charts import Mark, histogram
+from jobs.reporting.charts import Mark, histogram, number
 from jobs.reporting.page import text
 from jobs.reporting.run_data import RunData, read_ledger_column
 from pipeline.decisions import BELOW_THE_TOP
@@ -60,9 +60,9 @@ def _chart(score: str, values_N: np.ndarray, accepted_N: np.ndarray, thresholds:
     inside = np.clip(values_N, edges[0], edges[-1])
     kept, _ = np.histogram(inside[known & accepted_N], edges)
     out, _ = np.histogram(inside[known & ~accepted_N], edges)
-    marks = [Mark(each.value, f"{each.option} {each.value:.4g}") for each in thresholds if edges[0] <= each.value <= edges[-1]]
-    beyond = [f"{each.option} {each.value:.4g}, beyond the drawing" for each in thresholds if not edges[0] <= each.value <= edges[-1]]
-    median = f"median {np.median(values_N[known]):.4g} of {int(known.sum()):,}"
+    marks = [Mark(each.value, f"{each.option} {number(each.value)}") for each in thresholds if edges[0] <= each.value <= edges[-1]]
+    beyond = [f"{each.option} {number(each.value)}, beyond the drawing" for each in thresholds if not edges[0] <= each.value <= edges[-1]]
+    median = f"median {number(float(np.median(values_N[known])))} of {int(known.sum()):,}"
     words = "; ".join([median, *(mark.label for mark in marks), *beyond])
     chart = histogram([(kept.tolist(), ""), (out.tolist(), "rejected")], edges.tolist(), marks, is_log)
     return f'<figure><b class="key">{text(score)}</b>{chart}<figcaption>{text(words)}</figcaption></figure>'
@@ -78,8 +78,7 @@ def bin_edges(values_N: np.ndarray, thresholds: list[float]) -> tuple[np.ndarray
         low, high = low - 0.5, high + 0.5
     if low > 0 and high / low > WIDE:
         return np.geomspace(low, high, NUM_BINS + 1), True
-    distinct = np.unique(values_N[(values_N >= low) & (values_N <= high)])
-    if len(distinct) <= NUM_BINS and (distinct == np.round(distinct)).all():  # counts: a column a number
+    if high - low < NUM_BINS and (values_N == np.round(values_N)).all():  # counts: a column a number
         return np.arange(np.floor(low) - 0.5, np.ceil(high) + 1.0), False
     return np.linspace(low, high, NUM_BINS + 1), False
 

@@ -22,6 +22,7 @@ def test_wide_ranges_are_logarithmic_and_counts_get_a_column_each():
     edges, is_log = bin_edges(np.array([1.0, 2.0, 2.0, 5.0]), [3.0])
     assert not is_log and edges.tolist() == [0.5, 1.5, 2.5, 3.5, 4.5, 5.5]
     assert len(bin_edges(np.array([7.0]), [])[0]) > 1
+    assert len(bin_edges(np.array([300_000.0, 310_000.0]), [])[0]) == NUM_BINS + 1
     assert bin_edges(np.zeros(5), [10.0])[0][0] < 0
 
 
