@@ -10,6 +10,11 @@ import open_clip
 import pytest
 import torch
 from PIL import Image, ImageOps
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.processors import TemplateProcessing
+from transformers import PreTrainedTokenizerFast
 
 from filters.clip import ClipModel
 from filters.clip_stage import TRUNCATED, ClipStage, image_embeddings
@@ -127,6 +132,26 @@ def test_a_caption_over_the_context_is_noted(models, words, is_cut):
     caption = " ".join(LONG.split()[0] for _ in range(words))
     [got] = ready(ClipModel(models["clip"]))([replace(SAMPLES[0], caption=caption)])
     assert got.scores == {TRUNCATED: is_cut}
+
+
+@pytest.mark.parametrize("pad", ["<pad>", "</s>"], ids=["padding of its own", "padded with the end, as SigLIP is"])
+def test_a_hugging_face_tokenizer_in_the_folder_is_used(tmp_path, pad):
+    words = Tokenizer(WordLevel({"<pad>": 0, "</s>": 1, "<unk>": 2, "one": 3, "two": 4}, unk_token="<unk>"))
+    words.pre_tokenizer = Whitespace()
+    words.post_processor = TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    model = write_clip(tmp_path)
+    PreTrainedTokenizerFast(tokenizer_object=words, pad_token=pad, eos_token="</s>", unk_token="<unk>").save_pretrained(tmp_path)
+    plain = ClipModel(model).fingerprint()
+    config = json.loads((tmp_path / "open_clip_config.json").read_text())
+    config["model_cfg"]["text_cfg"]["hf_tokenizer_name"] = "the one in the folder"
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
+    ClipModel(model).check()
+    assert ClipModel(model).fingerprint() != plain
+    stage = ready(ClipModel(model))
+    captions = ["one two " * 5, "one two " * 5 + "one", "one two " * 6, "one " * 30]
+    ids, is_cut = stage._tokens(captions)
+    assert ids[0].tolist() == [3, 4] * 5 + [1, {"<pad>": 0, "</s>": 1}[pad]]
+    assert is_cut == [False, False, True, True]
 
 
 def test_only_captions_of_pictures_are_embedded(models):

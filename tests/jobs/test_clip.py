@@ -75,7 +75,7 @@ def test_every_sample_has_every_score_the_rejected_too(quiet, weights):
 
 
 @pytest.mark.parametrize(
-    ("run", "clip"), [("", "batch_size = 1"), ("", "batch_size = 5"), ('executor = "ray"\nworkers = 2', "batch_size = 4")]
+    ("run", "clip"), [("", "batch_size = 1"), ("", "batch_size = 5"), ('executor = "ray"\nworkers = 1', "batch_size = 4")]
 )
 def test_batches_and_executors_leave_no_trace(tmp_path, weights, quiet, ray_cluster, run, clip):
     recipe, output = recipe_in(tmp_path, weights, run, clip, aesthetic="top_fraction = 0.5\nmin_score = 1")
