@@ -6,13 +6,17 @@ To add one: a file in this folder, and its line in FILTERS.
 from collections.abc import Mapping
 from typing import ClassVar, Protocol
 
+from filters.aesthetic import Aesthetic
 from filters.aspect_ratio import AspectRatio
 from filters.caption_text import CaptionText
+from filters.clip_score import ClipScore
 from filters.crop_loss import CropLoss
 from filters.exact_duplicates import ExactDuplicates
 from filters.flat_picture import FlatPicture
 from filters.image_header import ImageHeaderBounds
 from filters.image_size import ImageSize
+from filters.safety import Safety
+from filters.watermark import Watermark
 from pipeline.run_view import Ruling, RunView
 from pipeline.samples import Sample
 from pipeline.stage import Measured, Needs
@@ -26,7 +30,10 @@ class Filter(Protocol):
 
     Beside these, a filter may have:
         is_guard = True       what it rejects is too dear or too dangerous to measure further
-        needs_clip = True     samples come with `embeddings`, see filters/clip.py
+        needs_clip = True     samples come with `embeddings` of their pictures, see filters/clip_stage.py
+        needs_clip_text = True  and of their captions
+        check_clip(clip)      raises RecipeError where its weights were made for another CLIP model
+        fingerprint()         of its weights: a run with others is another run
         compares              a property: it decides over the whole run, by
         judge_run(view)       -> the rows left out, a Ruling each
         thresholds            option -> the score that it is held against, for the report's histograms
@@ -73,4 +80,8 @@ FILTERS: dict[str, type[Filter]] = {
     "flat_picture": FlatPicture,
     "caption_text": CaptionText,
     "exact_duplicates": ExactDuplicates,
+    "clip_score": ClipScore,
+    "aesthetic": Aesthetic,
+    "safety": Safety,
+    "watermark": Watermark,
 }

@@ -20,6 +20,18 @@ def all_but_the_top(view: RunView, score: str, top_fraction: float, reason: str)
     return {int(row): Ruling(reason) for row in rows[values[rows] < threshold]}
 
 
+def all_but_the_good(view: RunView, score: str, bounds: tuple[float, float], reasons: tuple[str, str]) -> Mapping[int, Ruling]:
+    """Rulings for the living rows below a fixed score or below the top share, where the share is of all living rows that have the score.
+
+    Args:
+        bounds: The lowest score, and the share.
+        reasons: Of those below the one and below the other.
+    """
+    values, (min_score, top_fraction) = view.score(score), bounds
+    below = np.flatnonzero(view.alive & (values < min_score))
+    return {**all_but_the_top(view, score, top_fraction, reasons[1]), **{int(row): Ruling(reasons[0]) for row in below}}
+
+
 def top_threshold(values_N: np.ndarray, top_fraction: float) -> float:
     """The value that `top_fraction` of the values, rounded up, reach; -inf where there is none."""
     count = math.ceil(round(top_fraction * len(values_N), 6))  # 0.3 * 10 is 3.0000000000000004 in places

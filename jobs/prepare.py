@@ -1,12 +1,14 @@
 """`mgpt prepare RECIPE`: from samples to token shards and the ledger."""
 
 import argparse
+import copy
 import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from filters.clip_stage import ClipStage
 from filters.stage import AnnotatorStage, FilterRule
 from jobs.progress import Progress, print_funnel
 from jobs.recipe import Recipe
@@ -74,6 +76,8 @@ class Plan:
             [
                 f"source      {kinds}: {records} samples in {len(self.units)} units",
                 f"filters     {filters}",
+                f"clip        {_clip_in_words(recipe)}",
+                *(f"weights     {kind}: {item.weights}" for kind, item in recipe.filters if hasattr(item, "weights")),
                 f"annotators  {', '.join(kind for kind, _ in recipe.annotators) or 'none'}",
                 f"tasks       {tasks}",
                 f"tokens      target {recipe.tokens.target_size}²; sequences of at most {recipe.tokens.max_tokens}, {self.job.token_dtype}",
@@ -95,6 +99,7 @@ def make_plan(recipe: Recipe) -> Plan:
     for _, item in (*recipe.filters, *recipe.annotators):
         if hasattr(item, "check"):
             item.check()
+    _check_clip(recipe)
     identity = recipe.data_identity()
     job = UnitJob(
         source=recipe.source,
@@ -117,7 +122,12 @@ def make_plan(recipe: Recipe) -> Plan:
 
 def make_steps(recipe: Recipe) -> tuple[Step, ...]:
     """What samples pass before they are annotated."""
-    return tuple(FilterRule(kind, item) for kind, item in recipe.filters)
+    rules: list[Step] = [FilterRule(kind, item) for kind, item in recipe.filters]
+    if recipe.clip_filters:
+        first = [kind for kind, _ in recipe.filters].index(recipe.clip_filters[0])
+        with_text = any(getattr(item, "needs_clip_text", False) for _, item in recipe.filters)
+        rules.insert(first, ClipStage(recipe.clip, with_text))
+    return tuple(rules)
 
 
 def prepare(plan: Plan) -> Manifest:
@@ -153,6 +163,26 @@ def exit_code(recipe: Recipe, manifest: Manifest) -> int:
     return TOO_MANY_FAILED
 
 
+def _check_clip(recipe: Recipe) -> None:
+    if not recipe.clip_filters:
+        return
+    try:
+        recipe.clip.check()
+    except RecipeError as error:
+        raise RecipeError(f"{error} (wanted by filter {', '.join(recipe.clip_filters)})") from error
+    for _, item in recipe.filters:
+        if hasattr(item, "check_clip"):
+            item.check_clip(recipe.clip)
+
+
+def _clip_in_words(recipe: Recipe) -> str:
+    if not recipe.clip_filters:
+        return "off"
+    clip = recipe.clip
+    name = f"{clip.model}, {clip.pretrained}" if clip.pretrained else clip.model
+    return f"{name} ({clip.precision}) for {', '.join(recipe.clip_filters)}"
+
+
 def _do_pass(plan: Plan, part: Pass) -> None:
     units = [unit.index for unit in plan.units]
     if part == "encode":
@@ -166,7 +196,7 @@ def _do_pass(plan: Plan, part: Pass) -> None:
 
 
 def _run_units(plan: Plan, part: Pass, units: list[Unit], on_report: Callable[[UnitReport], None]) -> None:
-    job, run = replace(plan.job, part=part), plan.recipe.run
+    job, run = replace(plan.job, part=part, steps=copy.deepcopy(plan.job.steps)), plan.recipe.run  # what steps load goes with the pass
     if run.executor == "ray":
         from pipeline.ray_runner import run_on_ray
 

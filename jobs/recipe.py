@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from filters import FILTERS, Filter
 from filters.annotators import ANNOTATORS, Annotator
+from filters.clip import ClipModel
 from jobs.lm.options import SampleOptions, TrainOptions
 from jobs.overrides import apply_overrides
 from pipeline import paths
@@ -56,12 +57,18 @@ class Recipe:
     source: Source | None  # None in a recipe that only trains and samples
     filters: tuple[tuple[str, Filter], ...]  # kind, filter
     annotators: tuple[tuple[str, Annotator], ...]
+    clip: ClipModel
     tokens: TokenOptions
     vq: VQ
     tasks: tuple[WeightedTask, ...]
     train: TrainOptions
     sample: SampleOptions
     tables: dict[str, Any] = field(repr=False)  # as written, overrides applied
+
+    @property
+    def clip_filters(self) -> tuple[str, ...]:
+        """The kinds that want CLIP's vectors."""
+        return tuple(kind for kind, item in self.filters if getattr(item, "needs_clip", False))
 
     def vocab(self) -> Vocab:
         """The vocabulary of the text tokenizer, checked against the codebook."""
@@ -75,6 +82,7 @@ class Recipe:
         plain: dict[str, Any] = {"seed": self.seed, "run": asdict(self.run), "source": self._source_tables()}
         plain["filter"] = [{"kind": kind} | _table(item) for kind, item in self.filters]
         plain["annotator"] = [{"kind": kind} | _table(item) for kind, item in self.annotators]
+        plain["clip"] = asdict(self.clip)
         plain["tokens"] = asdict(self.tokens) | {"vq": {"kind": self.tokens.vq.get("kind", "chameleon")} | _table(self.vq)}
         plain["task"] = [{"kind": task.kind, "weight": task.weight} | _table(task.task) for task in self.tasks]
         plain["train"], plain["sample"] = asdict(self.train), asdict(self.sample)
@@ -95,6 +103,10 @@ class Recipe:
         identity["run"] = {"unit_size": self.run.unit_size, "score_rejected": self.run.score_rejected}
         identity["format_version"] = FORMAT_VERSION
         identity["fingerprints"] = {"vocabulary": self.vocab().fingerprint, "vq": self.vq.fingerprint()}
+        identity["fingerprints"] |= {f"filter.{kind}": item.fingerprint() for kind, item in self.filters if hasattr(item, "fingerprint")}
+        if self.clip_filters:  # device and batch size leave no trace
+            identity["clip"] = {name: resolved["clip"][name] for name in ("model", "pretrained", "precision")}
+            identity["fingerprints"]["clip"] = self.clip.fingerprint()
         identity["input"] = _bounded(self.source.fingerprint())
         return identity
 
@@ -141,6 +153,7 @@ def build_recipe(tables: dict[str, Any]) -> Recipe:
         source=_build_source(top.source),
         filters=_build_each(FILTERS, tuple(_with_targets(table, tokens) for table in top.filter), "filter"),
         annotators=_build_each(ANNOTATORS, top.annotator, "annotator"),
+        clip=build(ClipModel, top.clip, "clip"),
         tokens=tokens,
         vq=vq,
         tasks=_build_tasks(top.task),
@@ -162,6 +175,7 @@ class _Top:
     source: Any = None  # a table, or a list of tables that are read one after the other
     filter: tuple[dict[str, Any], ...] = ()
     annotator: tuple[dict[str, Any], ...] = ()
+    clip: dict[str, Any] = field(default_factory=dict)
     tokens: dict[str, Any] = field(default_factory=dict)
     task: tuple[dict[str, Any], ...] = ({"kind": "text_to_image"},)
     train: dict[str, Any] = field(default_factory=dict)

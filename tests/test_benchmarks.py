@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from benchmarks import encode, pipeline, text_tokens
+from benchmarks import clip, encode, pipeline, text_tokens
+from tests.filters.clip_models import write_clip
 
 
 @pytest.mark.parametrize(
@@ -20,3 +21,9 @@ def test_a_benchmark_prints_its_table(monkeypatch, capsys, module, arguments, he
     monkeypatch.setattr(sys, "argv", [module.__name__, *arguments])
     module.main()
     assert heading in capsys.readouterr().out
+
+
+def test_the_clip_benchmark_prints_its_table(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["clip", "--model", write_clip(tmp_path), "--size", "64", "--count", "2", "--rounds", "1"])
+    clip.main()
+    assert "| stage |" in capsys.readouterr().out

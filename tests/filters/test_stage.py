@@ -4,6 +4,7 @@ import random
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import ClassVar
 
+import numpy as np
 import pytest
 
 from filters import FILTERS
@@ -13,14 +14,41 @@ from pipeline.images import read_header
 from pipeline.samples import ImageHeader, Sample
 from pipeline.sources.shapes import Shapes
 from pipeline.stage import Measured, Needs, Rule
+from tests.filters.clip_models import DIMENSION, write_linear
 
 
 def sample(key, width, height=100, **others):
     return Sample(key, images={"image": b""}, headers={"image": ImageHeader("PNG", width, height, 9)}, **others)
 
 
-def built(kind):
-    return FILTERS[kind](**({"target_size": 256} if "target_size" in {f.name for f in fields(FILTERS[kind])} else {}))
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A filter of a kind, with the options that it cannot do without."""
+    folder = tmp_path_factory.mktemp("heads")
+    given = {"target_size": 256}
+    weights = {kind: write_linear(folder / f"{kind}.safetensors", bias=5.0) for kind in ("aesthetic", "safety", "watermark")}
+
+    def build(kind):
+        options = given | ({"weights": str(weights[kind])} if kind in weights else {})
+        return FILTERS[kind](**{name: value for name, value in options.items() if name in {f.name for f in fields(FILTERS[kind])}})
+
+    return build
+
+
+def drawn(count):
+    """Samples as they reach a filter: headers read, vectors beside them."""
+    samples = [Shapes(count=1, sizes=("128x128", "320x64")).draw(str(i)) for i in range(count)]
+    vectors = np.random.default_rng(0).normal(size=(count, 2, DIMENSION)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return [
+        replace(
+            sample,
+            headers={role: read_header(data) for role, data in sample.images.items()},
+            embeddings={"clip_image": image, "clip_text": text},
+            scores={"caption_clip_truncated": 0.0},
+        )
+        for sample, (image, text) in zip(samples, vectors, strict=True)
+    ]
 
 
 def test_a_filter_is_a_rule_that_measures_and_judges():
@@ -83,10 +111,8 @@ def test_score_names_are_unique_over_all_filters():
 
 
 @pytest.mark.parametrize("kind", FILTERS)
-def test_every_filter_is_pure_and_fills_only_its_scores(kind):
-    drawn = [Shapes(count=1, sizes=("128x128", "320x64")).draw(str(i)) for i in range(12)]
-    samples = [replace(s, headers={role: read_header(data) for role, data in s.images.items()}) for s in drawn]
-    samples += [Sample("text"), Sample("caption", "only a caption")]
+def test_every_filter_is_pure_and_fills_only_its_scores(kind, built):
+    samples = [*drawn(12), Sample("text"), Sample("caption", "only a caption")]
     rule = built(kind)
     assert is_dataclass(rule) and type(rule).__dataclass_params__.frozen and isinstance(rule.needs, Needs)
     FilterRule(kind, rule).setup(None)
@@ -102,10 +128,9 @@ def test_every_filter_is_pure_and_fills_only_its_scores(kind):
 
 
 @pytest.mark.parametrize("kind", FILTERS)
-def test_what_a_filter_measures_does_not_hang_on_its_thresholds(kind):
+def test_what_a_filter_measures_does_not_hang_on_its_thresholds(kind, built):
     """Or `mgpt refilter` would judge other numbers than a new run."""
-    drawn = [Shapes(count=1, sizes=("128x128", "320x64")).draw(str(i)) for i in range(6)]
-    samples = [replace(s, headers={role: read_header(data) for role, data in s.images.items()}) for s in drawn]
+    samples = drawn(6)
     rule = built(kind)
     for f in fields(rule):
         value = getattr(rule, f.name)
