@@ -58,7 +58,7 @@ class Aesthetic:
         return "not_aesthetic" if not self.compares and scores["aesthetic"] < self.min_score else ""
 
     def judge_run(self, view: RunView) -> Mapping[int, Ruling]:
-        return all_but_the_good(view, "aesthetic", (self.min_score, self.top_fraction), ("not_aesthetic", "not_in_top_aesthetic"))
+        return all_but_the_good(view, "aesthetic", (self.min_score, self.top_fraction), "not_aesthetic")
 
     @cached_property
     def head(self) -> Head:

@@ -41,7 +41,7 @@ class ClipScore:
         return "low_clip_score" if not self.compares and scores["clip_score"] < self.min_score else ""
 
     def judge_run(self, view: RunView) -> Mapping[int, Ruling]:
-        return all_but_the_good(view, "clip_score", (self.min_score, self.top_fraction), ("low_clip_score", "not_in_top_clip_score"))
+        return all_but_the_good(view, "clip_score", (self.min_score, self.top_fraction), "low_clip_score")
 
     def _measure(self, sample: Sample) -> Measured:
         if CLIP_IMAGE not in sample.embeddings or CLIP_TEXT not in sample.embeddings:

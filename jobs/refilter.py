@@ -26,6 +26,7 @@ from pipeline.errors import RecipeError, VerificationError
 from pipeline.ledger import LEDGER_FOLDER
 
 Outcome = tuple[str, str, str]  # disposition, stage, reason
+CLIP_KEYS = ("model", "pretrained", "precision")
 UNDECIDED: Outcome = ("undecided", "", "left out by a filter behind which nothing was measured")
 
 
@@ -116,6 +117,8 @@ def check_same_scores(recipe: Recipe, stored: dict[str, Any]) -> None:
     resolved = recipe.resolved()
     if resolved["source"] != stored["source"]:
         raise RecipeError(f"source: {recipe.output} was made of another one")
+    if recipe.clip_filters and (other := [name for name in CLIP_KEYS if resolved["clip"][name] != stored.get("clip", {}).get(name)]):
+        raise RecipeError(f"clip.{other[0]}: the run used another one; a new run is wanted")
     then = {table["kind"]: table for table in stored["filter"]}
     for number, ((kind, item), table) in enumerate(zip(recipe.filters, resolved["filter"], strict=True)):
         if kind not in then:

@@ -16,7 +16,6 @@ from pipeline.ledger import FAILED_TO
 from pipeline.run_view import RunView
 from pipeline.stage import Rule, Step, stops_at
 
-BELOW_THE_TOP = "below_the_top"  # ends the reason of what a quantile leaves out; the score's name stands before it
 DECIDED = ("disposition", "stage", "reason", "duplicate_of", "status", "error_message")  # columns of the ledger
 
 

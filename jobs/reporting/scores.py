@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from filters import FILTERS
+from filters.quantile import top_reason
 from jobs.reporting.charts import Mark, histogram, number
 from jobs.reporting.page import text
 from jobs.reporting.run_data import RunData, read_ledger_column
-from pipeline.decisions import BELOW_THE_TOP
 
 NUM_BINS = 40
 TAIL = 0.005  # share of the samples at either end that may lie beyond the drawing; they count in its first and last column
@@ -90,7 +90,7 @@ def _thresholds(data: RunData, table: Mapping[str, Any], score: str, values_N: n
     found = [Threshold(name, float(table[name])) for name in options if table.get(name) is not None]
     if table.get("top_fraction", 1.0) < 1.0 and score == kind.scores[0]:
         reason = read_ledger_column(data.output, "reason")
-        below = values_N[(np.array(reason.to_pylist()) == f"{score}_{BELOW_THE_TOP}")] if reason is not None else values_N[:0]
+        below = values_N[(np.array(reason.to_pylist()) == top_reason(score))] if reason is not None else values_N[:0]
         if len(below):
             found.append(Threshold(f"top {table['top_fraction']:.0%}: above", float(np.nanmax(below))))
     return found

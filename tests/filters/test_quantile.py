@@ -19,19 +19,19 @@ def view(values, alive=None):
 def test_the_top_share_is_kept(fraction, kept):
     rng = np.random.default_rng(0)
     values = rng.permutation(10).astype(float)
-    left_out = all_but_the_top(view(list(values)), "quality", fraction, "below_the_top")
+    left_out = all_but_the_top(view(list(values)), "quality", fraction)
     assert sorted(values[row] for row in range(10) if row not in left_out) == list(range(10 - kept, 10))
-    assert set(left_out.values()) <= {Ruling("below_the_top")}
+    assert set(left_out.values()) <= {Ruling("not_in_top_quality")}
 
 
 def test_ties_at_the_threshold_are_kept():
-    assert set(all_but_the_top(view([1.0, 2.0, 2.0, 2.0, 3.0]), "quality", 0.4, "low")) == {0}
+    assert set(all_but_the_top(view([1.0, 2.0, 2.0, 2.0, 3.0]), "quality", 0.4)) == {0}
 
 
 def test_only_living_rows_with_a_score_count():
-    assert set(all_but_the_top(view([9.0, None, 1.0, 2.0], [False, True, True, True]), "quality", 0.5, "low")) == {2}
-    assert all_but_the_top(view([None, None]), "quality", 0.5, "low") == {}
-    assert all_but_the_top(view([1.0]), "another", 0.5, "low") == {}
+    assert set(all_but_the_top(view([9.0, None, 1.0, 2.0], [False, True, True, True]), "quality", 0.5)) == {2}
+    assert all_but_the_top(view([None, None]), "quality", 0.5) == {}
+    assert all_but_the_top(view([1.0]), "another", 0.5) == {}
 
 
 def test_thresholds():

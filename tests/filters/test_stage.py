@@ -140,7 +140,7 @@ def test_what_a_filter_measures_does_not_hang_on_its_thresholds(kind, built):
 
 
 @pytest.mark.parametrize("kind", FILTERS)
-def test_what_a_filter_says_of_its_options_is_true(kind):
+def test_what_a_filter_says_of_its_options_is_true(kind, built):
     rule = built(kind)
     options = {f.name for f in fields(rule)}
     thresholds, scales = getattr(rule, "thresholds", {}), getattr(rule, "scales", {})
