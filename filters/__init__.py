@@ -13,6 +13,8 @@ from filters.exact_duplicates import ExactDuplicates
 from filters.flat_picture import FlatPicture
 from filters.image_header import ImageHeaderBounds
 from filters.image_size import ImageSize
+from filters.near_duplicates import NearDuplicates
+from filters.perceptual_duplicates import PerceptualDuplicates
 from pipeline.run_view import Ruling, RunView
 from pipeline.samples import Sample
 from pipeline.stage import Measured, Needs
@@ -71,4 +73,6 @@ FILTERS: dict[str, type[Filter]] = {
     "flat_picture": FlatPicture,
     "caption_text": CaptionText,
     "exact_duplicates": ExactDuplicates,
+    "perceptual_duplicates": PerceptualDuplicates,
+    "near_duplicates": NearDuplicates,
 }

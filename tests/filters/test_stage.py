@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -19,8 +20,11 @@ def sample(key, width, height=100, **others):
     return Sample(key, images={"image": b""}, headers={"image": ImageHeader("PNG", width, height, 9)}, **others)
 
 
+REQUIRED = {"target_size": 256, "table": str(Path(__file__).parents[1] / "golden" / "evaluation_pictures.parquet")}
+
+
 def built(kind):
-    return FILTERS[kind](**({"target_size": 256} if "target_size" in {f.name for f in fields(FILTERS[kind])} else {}))
+    return FILTERS[kind](**{f.name: REQUIRED[f.name] for f in fields(FILTERS[kind]) if f.name in REQUIRED})
 
 
 def test_a_filter_is_a_rule_that_measures_and_judges():
