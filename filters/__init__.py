@@ -9,6 +9,7 @@ from typing import ClassVar, Protocol
 from filters.aspect_ratio import AspectRatio
 from filters.caption_text import CaptionText
 from filters.crop_loss import CropLoss
+from filters.evaluation_duplicates import EvaluationDuplicates
 from filters.exact_duplicates import ExactDuplicates
 from filters.flat_picture import FlatPicture
 from filters.image_header import ImageHeaderBounds
@@ -75,4 +76,5 @@ FILTERS: dict[str, type[Filter]] = {
     "exact_duplicates": ExactDuplicates,
     "perceptual_duplicates": PerceptualDuplicates,
     "near_duplicates": NearDuplicates,
+    "evaluation_duplicates": EvaluationDuplicates,
 }
