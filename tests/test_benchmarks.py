@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from benchmarks import encode, pipeline, text_tokens
+from benchmarks import duplicates, encode, pipeline, text_tokens
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,7 @@ from benchmarks import encode, pipeline, text_tokens
         (encode, ["--size", "64", "--count", "2", "--rounds", "1", "--networks", "bundled"], "| bundled |"),
         (pipeline, ["speed", "--count", "3", "--target-size", "64", "--network", "bundled"], "| encoder alone"),
         (pipeline, ["memory", "--count", "30", "--target-size", "64"], "| 100% |"),
+        (duplicates, ["--count", "3000", "--dimensions", "32", "--asked", "100"], "| near_duplicates | 3000 |"),
         (text_tokens, [], "| declaration in Chinese"),
     ],
 )
