@@ -15,6 +15,7 @@ from filters.flat_picture import FlatPicture
 from filters.image_header import ImageHeaderBounds
 from filters.image_size import ImageSize
 from filters.near_duplicates import NearDuplicates
+from filters.ocr import Ocr
 from filters.perceptual_duplicates import PerceptualDuplicates
 from pipeline.run_view import Ruling, RunView
 from pipeline.samples import Sample
@@ -73,6 +74,7 @@ FILTERS: dict[str, type[Filter]] = {
     "crop_loss": CropLoss,
     "flat_picture": FlatPicture,
     "caption_text": CaptionText,
+    "ocr": Ocr,
     "exact_duplicates": ExactDuplicates,
     "perceptual_duplicates": PerceptualDuplicates,
     "near_duplicates": NearDuplicates,

@@ -20,6 +20,9 @@ HEAVY = {"ray", "torch", "torchvision", "transformers", "open_clip", "img2datase
     "faiss",
     "imagehash",
     "scipy",
+    "rapidocr",
+    "onnxruntime",
+    "cv2",
 }
 HEAVY_ROOMS = {  # they are about an nn.Module or a Ray actor; everyone else imports inside a function
     "pipeline/ray_runner.py",

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from benchmarks import duplicates, encode, pipeline, text_tokens
+from benchmarks import duplicates, encode, ocr, pipeline, text_tokens
 
 
 @pytest.mark.parametrize(
@@ -13,7 +13,8 @@ from benchmarks import duplicates, encode, pipeline, text_tokens
         (encode, ["--size", "64", "--count", "2", "--rounds", "1", "--networks", "bundled"], "| bundled |"),
         (pipeline, ["speed", "--count", "3", "--target-size", "64", "--network", "bundled"], "| encoder alone"),
         (pipeline, ["memory", "--count", "30", "--target-size", "64"], "| 100% |"),
-        (duplicates, ["--count", "3000", "--dimensions", "32", "--asked", "100"], "| near_duplicates | 3000 |"),
+        (duplicates, ["--count", "3000", "--dimensions", "32", "--asked", "100", "--photos", "2"], "| near_duplicates | 3000 |"),
+        (ocr, ["--count", "1", "--pages", "1"], "the detector alone: a box on 0 of 1 photographs"),
         (text_tokens, [], "| declaration in Chinese"),
     ],
 )

@@ -59,6 +59,12 @@ def test_many_hashes_with_the_same_bands_are_all_compared():
     assert found(hashes, np.zeros(len(hashes), np.uint64), 2) == compared_with_all(hashes, np.zeros(len(hashes), np.uint64), 2)
 
 
+def test_groups_whose_keys_meet_by_chance_stay_apart():
+    """The second group's number is turned into 1, by which the hashes differ as well."""
+    groups = np.array([0, pow(0x9E3779B97F4A7C15, -1, 1 << 64)], np.uint64)
+    assert found(np.array([[0], [1]], np.uint64), groups, 4) == set()
+
+
 def test_none_and_one_have_no_pairs():
     for num_items in (0, 1):
         assert not list(near_pairs(np.zeros((num_items, 1), np.uint64), np.zeros(num_items, np.uint64), 4))
