@@ -3,22 +3,29 @@
 Hashes are random; embeddings are drawn as unevenly as those of photographs (few directions carry most of the variance, so that cells have
 close neighbours across their borders). A tenth of all are copies: hashes with 1 to 4 bits turned over, embeddings turned by as much as a
 cosine of 0.971 to 0.998; as many again are just beyond the bound. Both filters run as they do in a run, from signatures to rulings. Recall
-and precision of embeddings are also measured against comparing a sample of them with all others.
+and precision of embeddings are also measured against comparing a sample of them with all others. Last, how far the hashes of the example
+photographs move when they are changed.
 """
 
 import argparse
+import io
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from PIL import Image, ImageEnhance
 
 from filters.near_duplicates import NearDuplicates
 from filters.neighbours.embedding_pairs import PROBES, near_pairs, unit
+from filters.neighbours.picture_hash import picture_hash
 from filters.perceptual_duplicates import PerceptualDuplicates
+from pipeline.images import decode_rgb
 from pipeline.run_view import RunView
 
+PHOTOS = Path(__file__).parents[1] / "examples" / "photos"
 MIN_COSINE = 0.97
 CONTEXT = bytes(8)
 WORDS = "| what | samples | seconds | of a processor | planted copies | found | recall | others left out | precision |"
@@ -29,6 +36,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--dimensions", type=int, default=512)
     parser.add_argument("--asked", type=int, default=2000, help="embeddings that are compared with all others")
+    parser.add_argument("--photos", type=int, default=47)
     options = parser.parse_args()
     rng = np.random.default_rng(0)
     print(WORDS)
@@ -40,6 +48,8 @@ def main() -> None:
     signatures = [CONTEXT + each.tobytes() for each in embeddings]
     report("near_duplicates", NearDuplicates(min_cosine=MIN_COSINE), signatures, copies)
     against_all(embeddings, rng.choice(options.count, min(options.asked, options.count), replace=False))
+
+    changed_photographs(options.photos)
 
 
 def report(kind: str, rule: PerceptualDuplicates | NearDuplicates, signatures: list[bytes], copies: np.ndarray) -> None:
@@ -67,6 +77,61 @@ def against_all(embeddings: np.ndarray, asked: np.ndarray) -> None:
     found = set(map(tuple, both_ways[np.isin(both_ways[:, 0], asked)].tolist()))
     print(f"\n{PROBES} cells probed, {seconds:.1f} s: of {len(expected)} pairs of {len(asked)} embeddings with any other, ", end="")
     print(f"{len(expected & found) / max(len(expected), 1):.4f} found; {len(found - expected)} that are none")
+
+
+def changed_photographs(count: int) -> None:
+    """Bits between the hashes of photographs and of changed ones, and the least between two different ones."""
+    files = [path.read_bytes() for path in sorted(PHOTOS.glob("*.[jp][pn]g"))[:count]]
+    photos = [decode_rgb(data) for data in files]
+    cpu = time.process_time()
+    hashes = [_hash(data) for data in files]
+    cpu = (time.process_time() - cpu) / len(photos)
+    print(
+        f"\n{1000 * cpu:.1f} ms of a processor to decode and hash a JPEG of {np.mean([photo.width * photo.height for photo in photos]):,.0f} pixels\n"
+    )
+    print("| change | mean bits | most | within 4 |\n|---|---|---|---|")
+    for name, change in CHANGES.items():
+        bits = [(one ^ _hash(change(photo))).bit_count() for one, photo in zip(hashes, photos, strict=True)]
+        print(f"| {name} | {np.mean(bits):.1f} | {max(bits)} | {np.mean(np.array(bits) <= 4):.0%} |")
+    others = [(one ^ two).bit_count() for number, one in enumerate(hashes) for two in hashes[:number]]
+    print(f"| another photograph | {np.mean(others):.1f} | least {min(others)} | {np.mean(np.array(others) <= 4):.0%} |")
+
+
+def _hash(data: bytes) -> int:
+    found = picture_hash(data)
+    assert found is not None
+    return int.from_bytes(found[0])
+
+
+def _encoded(image: Image.Image, kind: str, quality: int = 85) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, quality=quality)
+    return buffer.getvalue()
+
+
+def _resized(image: Image.Image, factor: float) -> Image.Image:
+    return image.resize((round(image.width * factor), round(image.height * factor)))
+
+
+def _cut(image: Image.Image, share: float) -> Image.Image:
+    """Without this share of each side."""
+    x, y = round(image.width * share), round(image.height * share)
+    return image.crop((x, y, image.width - x, image.height - y))
+
+
+CHANGES: dict[str, Callable[[Image.Image], bytes]] = {
+    "JPEG, quality 50": lambda image: _encoded(image, "JPEG", 50),
+    "JPEG, quality 20": lambda image: _encoded(image, "JPEG", 20),
+    "WebP, quality 80": lambda image: _encoded(image, "WEBP", 80),
+    "two thirds of the size": lambda image: _encoded(_resized(image, 2 / 3), "JPEG"),
+    "a third of the size": lambda image: _encoded(_resized(image, 1 / 3), "JPEG"),
+    "twice the size": lambda image: _encoded(_resized(image, 2), "JPEG"),
+    "brighter by a quarter": lambda image: _encoded(ImageEnhance.Brightness(image).enhance(1.25), "JPEG"),
+    "without colour": lambda image: _encoded(image.convert("L").convert("RGB"), "JPEG"),
+    "1% of each side cut": lambda image: _encoded(_cut(image, 0.01), "JPEG"),
+    "2% of each side cut": lambda image: _encoded(_cut(image, 0.02), "JPEG"),
+    "5% of each side cut": lambda image: _encoded(_cut(image, 0.05), "JPEG"),
+}
 
 
 def planted_hashes(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:

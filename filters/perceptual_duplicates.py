@@ -83,6 +83,4 @@ class PerceptualDuplicates:
             yield from near_pairs(straight, groups_M, self.max_distance)
             return
         for pairs in near_pairs(np.concatenate([straight, mirrored]), np.tile(groups_M, 2), self.max_distance):
-            numbers = pairs % len(items_MW)
-            if len(numbers := numbers[numbers[:, 0] != numbers[:, 1]]):  # a picture may well be near its own mirror image
-                yield numbers
+            yield pairs % len(items_MW)  # one that is near its own mirror image is a pair with itself, which says nothing

@@ -22,7 +22,7 @@ def all_but_one_a_cluster(
     Args:
         rows_N: Rows of the view.
         item_of_N: The item of each.
-        pairs: Of items that are near, [P, 2] each.
+        pairs: Of items that are near, [P, 2] each; in any order, and more than once.
     """
     num_items = int(item_of_N.max()) + 1
     label_of_N = connected(num_items, pairs)[item_of_N]
