@@ -25,8 +25,8 @@ EMBEDDING = "clip_image"  # in Sample.embeddings: of the main picture
 class NearDuplicates:
     """Of samples whose embeddings are near, one is kept: the best by aesthetic score, then by pixels, then by key.
 
-    Up to 20,000 different embeddings all pairs are found; beyond, the search is approximate, with a recall of 0.99 and more
-    (neighbours/embedding_pairs.py). Samples with further pictures or with a dialogue are compared with those that have the same ones.
+    Up to 20,000 different embeddings all pairs are found; beyond, the search is approximate (recall: neighbours/embedding_pairs.py).
+    Samples with further pictures or with a dialogue are compared with those that have the same ones.
     """
 
     scores: ClassVar[tuple[str, ...]] = ()

@@ -2,7 +2,8 @@
 
 The inverted file puts each embedding into the cell of its nearest centroid, and looks for neighbours in the PROBES nearest cells. It can
 miss a pair that lies across cells; what it finds is right, for every cosine is computed again from the embeddings themselves.
-`python -m benchmarks.duplicates` measures what it misses: 0 to 1 of 1000 pairs in what is as hard as embeddings of photographs.
+`python -m benchmarks.duplicates`, 100,000 embeddings of 512 dimensions: all of 10,000 planted pairs are found, and all 398 pairs
+that comparing 2000 of them with all others finds. Those embeddings are drawn; on real ones the recall has not been measured.
 
 Shapes: N items, D dimensions, P pairs.
 """
@@ -14,7 +15,7 @@ import numpy as np
 
 EXACT_UP_TO = 20_000  # items: 4 s on one core with 512 dimensions; the time grows with the square
 PROBES = 8
-TRAINING_ROUNDS = 5  # 10 find no more, and take twice as long
+TRAINING_ROUNDS = 5  # of k-means; with 10 no more pairs were found in the benchmark, and building took twice as long
 TRAINED_ON = 40  # embeddings a centroid
 QUERIES_AT_ONCE = 4096
 SLACK = 1e-3  # by which faiss is asked for more: it computes in float16 and in an order of its own
