@@ -11,10 +11,14 @@ from filters.aspect_ratio import AspectRatio
 from filters.caption_text import CaptionText
 from filters.clip_score import ClipScore
 from filters.crop_loss import CropLoss
+from filters.evaluation_duplicates import EvaluationDuplicates
 from filters.exact_duplicates import ExactDuplicates
 from filters.flat_picture import FlatPicture
 from filters.image_header import ImageHeaderBounds
 from filters.image_size import ImageSize
+from filters.near_duplicates import NearDuplicates
+from filters.ocr import Ocr
+from filters.perceptual_duplicates import PerceptualDuplicates
 from filters.safety import Safety
 from filters.watermark import Watermark
 from pipeline.run_view import Ruling, RunView
@@ -79,9 +83,13 @@ FILTERS: dict[str, type[Filter]] = {
     "crop_loss": CropLoss,
     "flat_picture": FlatPicture,
     "caption_text": CaptionText,
+    "ocr": Ocr,
     "exact_duplicates": ExactDuplicates,
     "clip_score": ClipScore,
     "aesthetic": Aesthetic,
     "safety": Safety,
     "watermark": Watermark,
+    "perceptual_duplicates": PerceptualDuplicates,
+    "near_duplicates": NearDuplicates,
+    "evaluation_duplicates": EvaluationDuplicates,
 }

@@ -13,7 +13,7 @@ from pipeline.samples import Sample
 from pipeline.stage import Measured, Needs
 
 # Scripts without spaces: each of their characters counts as a word (kana, Han, Thai, Lao, Khmer).
-_WORD = re.compile("[\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\u0e01-\u0eff\u1780-\u17ff]|[^\\W_]+(?:['\u2019-][^\\W_]+)*")
+WORD = re.compile("[\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\u0e01-\u0eff\u1780-\u17ff]|[^\\W_]+(?:['\u2019-][^\\W_]+)*")
 _URL = re.compile(r"https?://|www\.\w|\b[\w-]+\.(?:com|net|org|info|io|co\.uk|de|fr|ru|cn|jp)\b", re.IGNORECASE)
 _FILE_NAME = re.compile(
     r"\b[\w-]+\.(?:jpe?g|png|gif|webp|bmp|tiff?|heic|psd|svg|pdf|mp4|mov|avi)\b|\b(?:IMG|DSC|DSCN|DSCF|PXL|MVI|DCIM)[_-]?\d{3,}",
@@ -65,7 +65,7 @@ class CaptionText:
         if sample.turns or not sample.images:
             return Measured()
         caption = sample.caption.strip()
-        words = _WORD.findall(caption.lower())
+        words = WORD.findall(caption.lower())
         return Measured(
             {
                 "caption_chars": float(len(caption)),

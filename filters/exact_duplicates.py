@@ -1,13 +1,15 @@
-"""Drop samples whose pictures, byte for byte, another sample of the run has, too."""
+"""Drop samples whose pictures, byte for byte or pixel for pixel, another sample of the run has, too."""
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from filters.keepers import all_but_the_best, equal_groups
+from filters.neighbours.signatures import digest, words_of
+from pipeline.errors import SampleError
+from pipeline.images import PictureError, decode_rgb
 from pipeline.run_view import Ruling, RunView
-from pipeline.samples import ImageRef, Sample
+from pipeline.samples import Sample
 from pipeline.stage import Measured, Needs
 
 
@@ -20,6 +22,7 @@ class ExactDuplicates:
     compares: ClassVar[bool] = True
     measured_by: ClassVar[tuple[str, ...]] = ("include_caption",)
 
+    by: Literal["bytes", "pixels"] = "bytes"  # pixels: upright RGB, whatever the file's format and metadata; every picture is decoded
     include_caption: bool = False  # the same picture with another caption is another sample
 
     def measure(self, samples: list[Sample]) -> list[Measured]:
@@ -33,22 +36,22 @@ class ExactDuplicates:
         return all_but_the_best(view, groups, "duplicate")
 
     def signature(self, sample: Sample) -> bytes | None:
-        """[32] bytes, equal for duplicates: of all pictures with their roles, and of a dialogue's turns. None where there is neither."""
-        if not sample.images and not sample.turns:
-            return None
-        digest = hashlib.sha256()
-        for part in self._parts(sample):
-            digest.update(len(part).to_bytes(8, "little"))  # so that ("ab", "c") differs from ("a", "bc")
-            digest.update(part)
-        return digest.digest()
+        """[32] bytes, equal for duplicates: of all pictures with their roles, and of a dialogue's turns. None where there is neither.
+
+        Raises:
+            SampleError: By pixels: a picture cannot be decoded.
+        """
+        return digest(self._parts(sample)) if sample.images or sample.turns else None
 
     def _parts(self, sample: Sample) -> Iterator[bytes]:
         for role, picture in sample.images.items():
             yield role.encode()
-            yield picture
-        for turn in sample.turns:
-            yield turn.role.encode()
-            for piece in turn.content:
-                yield repr((piece.name, piece.box)).encode() if isinstance(piece, ImageRef) else b"text:" + piece.encode()
-        if self.include_caption:
-            yield sample.caption.encode()
+            yield picture if self.by == "bytes" else self._pixels(sample, role)
+        yield from words_of(sample, self.include_caption)
+
+    def _pixels(self, sample: Sample, role: str) -> bytes:
+        try:
+            image = decode_rgb(sample.images[role])
+        except PictureError as error:
+            raise SampleError(sample.key, error.reason, f"{role}: {error.message}") from error
+        return f"{image.width} x {image.height}".encode() + image.tobytes()

@@ -3,7 +3,8 @@
 Shapes: N rows.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,11 +26,17 @@ def equal_groups(signatures: pa.ChunkedArray, alive: np.ndarray) -> list[list[in
     return [rows[group].tolist() for group in np.split(order, starts[1:]) if len(group) > 1]
 
 
+def ranking(view: RunView) -> Callable[[int], tuple[Any, ...]]:
+    """What to sort rows by, the best first: by aesthetic score, then by pixels, then by key."""
+    aesthetic, pixels, keys = np.nan_to_num(view.score("aesthetic"), nan=-np.inf), view.pixels, view.keys
+    return lambda row: (-aesthetic[row], -pixels[row], keys[row], row)
+
+
 def all_but_the_best(view: RunView, groups: Iterable[Sequence[int]], reason: str) -> Mapping[int, Ruling]:
     """A ruling for every row of a group but the one with the best aesthetic score, then the most pixels, then the first key."""
-    aesthetic, pixels, keys = np.nan_to_num(view.score("aesthetic"), nan=-np.inf), view.pixels, view.keys
+    rank, keys = ranking(view), view.keys
     rulings: dict[int, Ruling] = {}
     for group in groups:
-        best = min(group, key=lambda row: (-aesthetic[row], -pixels[row], keys[row], row))
+        best = min(group, key=rank)
         rulings |= {row: Ruling(reason, keys[best]) for row in group if row != best}
     return rulings

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from types import FrameType, ModuleType
 
-from jobs import eval_vq, fit_text, fit_vq, inspect_shards, prepare, refilter, run, sample, train
+from jobs import eval_vq, fit_text, fit_vq, inspect_shards, prepare, refilter, run, sample, signatures, train
 from jobs.recipe import load_recipe, load_tables
 from pipeline.errors import MgptError, PlanError, RecipeError, ResumeError, ShardError, VerificationError
 
@@ -29,6 +29,7 @@ TABLE_VERBS: dict[str, ModuleType] = {  # they take a recipe of their own form: 
 }
 OTHER_VERBS: dict[str, ModuleType] = {  # run(args)
     "inspect": inspect_shards,
+    "signatures": signatures,
 }
 EXIT_CODES: dict[type[MgptError], int] = {RecipeError: 2, ShardError: 3, PlanError: 4, ResumeError: 5, VerificationError: 6}
 INTERRUPTED, TERMINATED = 130, 143

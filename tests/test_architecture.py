@@ -16,7 +16,14 @@ MAY_IMPORT = {
     "tokenizer": {"tokenizer", "pipeline"},
     "jobs": {"jobs", "filters", "tokenizer", "pipeline"},
 }
-HEAVY = {"ray", "torch", "torchvision", "transformers", "open_clip", "img2dataset", "skimage", "timm", "torchmetrics"}
+HEAVY = {"ray", "torch", "torchvision", "transformers", "open_clip", "img2dataset", "skimage", "timm", "torchmetrics"} | {
+    "faiss",
+    "imagehash",
+    "scipy",
+    "rapidocr",
+    "onnxruntime",
+    "cv2",
+}
 HEAVY_ROOMS = {  # they are about an nn.Module or a Ray actor; everyone else imports inside a function
     "pipeline/ray_runner.py",
     "tokenizer/vq/network.py",

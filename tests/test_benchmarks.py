@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from benchmarks import clip, encode, pipeline, text_tokens
+from benchmarks import clip, duplicates, encode, ocr, pipeline, text_tokens
 from tests.filters.clip_models import write_clip
 
 
@@ -14,6 +14,8 @@ from tests.filters.clip_models import write_clip
         (encode, ["--size", "64", "--count", "2", "--rounds", "1", "--networks", "bundled"], "| bundled |"),
         (pipeline, ["speed", "--count", "3", "--target-size", "64", "--network", "bundled"], "| encoder alone"),
         (pipeline, ["memory", "--count", "30", "--target-size", "64"], "| 100% |"),
+        (duplicates, ["--count", "3000", "--dimensions", "32", "--asked", "100", "--photos", "2"], "| near_duplicates | 3000 |"),
+        (ocr, ["--count", "1", "--pages", "1"], "the detector alone: a box on 0 of 1 photographs"),
         (text_tokens, [], "| declaration in Chinese"),
     ],
 )

@@ -1,12 +1,16 @@
 """Equal samples have equal signatures, and no others do; of equals one is kept."""
 
+import io
 from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pyarrow as pa
+import pytest
+from PIL import Image
 
 from filters.exact_duplicates import ExactDuplicates
+from pipeline.errors import SampleError
 from pipeline.run_view import RunView
 from pipeline.samples import ImageRef, Sample, Turn
 
@@ -55,6 +59,35 @@ def test_a_sample_of_nothing_is_no_duplicate():
 
 def test_a_signature_has_32_bytes_and_stays_the_same():
     assert signature(Sample("x", images={"image": b"p"})).hex() == "50c59d99582437bbf4ecfa6545d5e7a6bf8009b7682177f72781154ca8f4902b"
+
+
+def encoded(image, kind, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def test_by_pixels_the_file_s_format_does_not_count():
+    image = Image.effect_noise((6, 4), 50).convert("RGB")
+    exif = Image.Exif()
+    exif[274] = 6  # to be turned a quarter clockwise
+    turned = encoded(image.transpose(Image.Transpose.ROTATE_90), "PNG", exif=exif)
+    files = [encoded(image, "PNG"), encoded(image, "PNG", compress_level=0), encoded(image, "WEBP", lossless=True), turned]
+    by_pixels = {signature(Sample("x", images={"image": data}), by="pixels") for data in files}
+    assert len(by_pixels) == 1 and len({signature(Sample("x", images={"image": data})) for data in files}) == len(files)
+
+
+def test_by_pixels_one_of_them_and_the_size_count():
+    image = Image.new("RGB", (6, 4))
+    changed = image.copy()
+    changed.putpixel((5, 3), (0, 0, 1))
+    samples = [Sample("x", images={"image": encoded(each, "PNG")}) for each in (image, changed, image.resize((4, 6)), image.resize((8, 3)))]
+    assert len({signature(each, by="pixels") for each in samples}) == len(samples)
+
+
+def test_by_pixels_a_broken_picture_fails_its_sample():
+    with pytest.raises(SampleError, match="x: not_an_image"):
+        signature(Sample("x", images={"image": b"p"}), by="pixels")
 
 
 def view(rows, alive=None):

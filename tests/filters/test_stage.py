@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -25,7 +26,7 @@ def sample(key, width, height=100, **others):
 def built(tmp_path_factory):
     """A filter of a kind, with the options that it cannot do without."""
     folder = tmp_path_factory.mktemp("heads")
-    given = {"target_size": 256}
+    given = {"target_size": 256, "table": str(Path(__file__).parents[1] / "golden" / "evaluation_pictures.parquet")}
     weights = {kind: write_linear(folder / f"{kind}.safetensors", bias=5.0) for kind in ("aesthetic", "safety", "watermark")}
 
     def build(kind):
