@@ -99,6 +99,9 @@ class Recipe:
         identity["run"] = {"unit_size": self.run.unit_size, "score_rejected": self.run.score_rejected}
         identity["format_version"] = FORMAT_VERSION
         identity["fingerprints"] = {"vocabulary": self.vocab().fingerprint, "vq": self.vq.fingerprint()}
+        for number, (kind, item) in enumerate(self.annotators):
+            if hasattr(item, "fingerprint"):
+                identity["fingerprints"][f"annotator[{number}]({kind})"] = item.fingerprint()
         identity["input"] = _bounded(self.source.fingerprint())
         return identity
 

@@ -16,6 +16,7 @@ class Annotator(Protocol):
 
     Beside these, an annotator may have:
         untraced              options that leave no trace in the data: a run goes on though they have changed
+        fingerprint()         what its answers depend on beside its options, such as the content of a folder of weights
         check()               raises RecipeError where weights or a server cannot be had; called before any work
     """
 

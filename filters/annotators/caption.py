@@ -62,6 +62,9 @@ class LocalCaptions:
     def check(self) -> None:
         self.asks.check()
 
+    def fingerprint(self) -> str:
+        return self.asks.fingerprint()
+
     def setup(self, model: Model | None) -> None:
         assert model is not None
         self._model[:] = [model]

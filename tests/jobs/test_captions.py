@@ -155,6 +155,16 @@ def test_a_server_that_has_moved_does_not_end_a_run_and_another_prompt_does(tmp_
     assert moved == identity() != identity('prompt="Say it in one word."')
 
 
+def test_other_weights_in_the_folder_are_another_run(tmp_path, pictures):
+    model = tiny_captioners.save_llava(tmp_path / "llava")
+    recipe, _ = recipe_in(tmp_path, pictures, LOCAL.format(executor="inprocess", model=model))
+    before = load_recipe(str(recipe), []).data_identity()
+    assert load_recipe(str(recipe), []).data_identity() == before
+    weights = (model / "model.safetensors").read_bytes()
+    (model / "model.safetensors").write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
+    assert load_recipe(str(recipe), []).data_identity() != before
+
+
 def test_two_captioners_of_a_kind_want_two_names(tmp_path, pictures):
     first, second = (f'[[annotator]]\nkind = "caption"\nmodel = "x"\nname = "{name}"\n' for name in ("short", "long"))
     recipe, _ = recipe_in(tmp_path, pictures, first + second)
