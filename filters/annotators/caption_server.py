@@ -125,6 +125,9 @@ class ServerCaptions:
                         futures[digest] = pool.submit(self._answer, sample, request, digest)
                 waiting.append([futures[digest] for digest in digests])
             return [_gather(sample, [future.result() for future in own]) for sample, own in zip(samples, waiting, strict=True)]
+        except BaseException:  # Ctrl-C does not wait for a server that is down
+            self._client[0].stop()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
 

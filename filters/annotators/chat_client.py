@@ -5,6 +5,7 @@ Source: the format of POST /chat/completions and GET /models in OpenAI's API ref
 
 import email.utils
 import json
+import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -50,6 +51,7 @@ class ChatClient:
         self._url = url.rstrip("/")
         self._api_key = api_key
         self._patience = patience
+        self._stopped = threading.Event()
         self._client = httpx.Client(
             headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
             timeout=httpx.Timeout(patience.read_seconds, connect=patience.connect_seconds),
@@ -70,8 +72,13 @@ class ChatClient:
                 return result
             if least_wait > self._patience.max_wait_seconds:
                 return Failure("caption_server_busy", f"the server wants to be asked again in {least_wait:.0f} s")
-            time.sleep(max(least_wait, self._wait(failures, digest)))
+            if self._stopped.wait(max(least_wait, self._wait(failures, digest))):
+                return result
         raise AssertionError("max_failures is at least 1")
+
+    def stop(self) -> None:
+        """Nobody waits for answers any more: requests that wait for their next attempt are given up."""
+        self._stopped.set()
 
     def check(self, model: str) -> None:
         """

@@ -111,12 +111,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.say(whole)
         elif step == "trickle":
             self.send_response(200)
-            self.send_header("Content-Length", "60")
+            self.send_header("Content-Length", "100")
             self.end_headers()
-            for _ in range(60):
+            for _ in range(100):
                 self.wfile.write(b" ")
                 self.wfile.flush()
-                time.sleep(0.02)
+                time.sleep(0.03)
         elif step == "close":
             self.close_connection = True
             self.connection.close()

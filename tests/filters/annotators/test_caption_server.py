@@ -22,7 +22,7 @@ from tests.filters.annotators.chat_server import MODEL, serving, wide
 from tests.filters.annotators.pictures import broken, picture
 
 ROOT = Path(__file__).parents[3]
-HASTY = {"first_wait_seconds": 0.01, "max_wait_seconds": 5.0, "connect_seconds": 5.0, "read_seconds": 5.0, "total_seconds": 5.0}
+HASTY = {"first_wait_seconds": 0.01, "max_wait_seconds": 5.0, "connect_seconds": 30.0, "read_seconds": 30.0, "total_seconds": 30.0}
 
 
 def connected(url, **options):
@@ -51,46 +51,49 @@ def test_every_sample_ends_captioned_or_failed_with_a_reason():
         1: ["500", "503", "ok"],
         2: ["429 0.1", "ok"],
         3: ["400"],
-        4: ["stall", "ok"],
         5: ["length"],
         6: ["length a man who is"],
         7: ["say I'm sorry, but I can't help with that."],
         8: ["close", "half", "ok"],
         9: ["malformed", 'malformed {"choices": []}', "malformed [1]", "malformed \xff", "ok"],
         10: ["500"],
-        11: ["stall"],
         12: ["malformed"],
         13: ["filter"],
-        14: ["trickle"],
         15: ["say  "],
         16: ["429 60"],
         17: ["close"],
         18: ['malformed {"choices": [{"message": {"content": "Half \\ud800 a pair."}, "finish_reason": "stop"}], "usage": null}'],
     }
-    limits = {"read_seconds": 0.3, "total_seconds": 0.6, "max_failures": 5, "concurrency": 8}
-    with serving(plans=plans, stall=0.6) as server:
-        captions, reasons = run(connected(server.url, **limits), [*map(wide, plans), broken("bad")])
+    with serving(plans=plans) as server:
+        captions, reasons = run(connected(server.url, concurrency=8), [*map(wide, plans), broken("bad")])
     assert reasons == {
         "003": "caption_request_refused",
         "006": "caption_truncated",
         "007": "caption_refused",
         "010": "caption_server_error",
-        "011": "caption_timeout",
         "012": "caption_server_malformed",
         "013": "caption_refused",
-        "014": "caption_timeout",
         "015": "caption_empty",
         "016": "caption_server_busy",
         "017": "caption_server_error",
         "bad": "broken_image",
     }
-    assert set(captions) == {"000", "001", "002", "004", "005", "008", "009", "018"}
+    assert set(captions) == {"000", "001", "002", "005", "008", "009", "018"}
     texts = {key: caption.text for key, [caption] in captions.items()}
     assert texts.pop("018") == "Half \ufffd a pair." and texts.pop("005") == "Picture 5 is red." and captions["005"][0].finish == "length"
     assert texts == {key: f"Picture {int(key)} is red. It is wide." for key in texts}
     assert {number: server.asked[number] for number in (0, 1, 2, 3, 7, 9, 10, 16, 17)} == {
         **{0: 1, 1: 3, 2: 2, 3: 1, 7: 1, 9: 5, 10: 5, 16: 1, 17: 5}
     }
+
+
+def test_no_sample_waits_for_ever():
+    plans = {0: ["stall", "ok"], 1: ["stall"], 2: ["trickle"]}
+    with serving(plans=plans, stall=4.0) as server:
+        limits = {"read_seconds": 1.0, "total_seconds": 1.5, "max_failures": 3}
+        captions, reasons = run(connected(server.url, **limits), map(wide, plans))
+    assert reasons == {"001": "caption_timeout", "002": "caption_timeout"} and server.asked[1] == 3
+    assert [caption.text for caption in captions["000"]] == ["Picture 0 is red. It is wide."]
 
 
 def test_originals_may_be_kept_and_say_why():
@@ -213,6 +216,22 @@ def test_a_process_that_is_killed_pays_again_for_what_was_under_way_at_most(tmp_
         captions, reasons = run(connected(server.url, cache=str(tmp_path)), [wide(number) for number in range(40)])
     assert len(captions) == 40 and not reasons
     assert sum(server.asked.values()) == 40 + before - kept and set(server.asked.values()) <= {1, 2}
+
+
+def test_ctrl_c_does_not_wait_for_a_server_that_is_down():
+    script = DYING.replace("concurrency=2", "concurrency=2, first_wait_seconds=600.0, max_wait_seconds=600.0")
+    with serving(plans={number: ["500"] for number in range(40)}) as server:
+        process = subprocess.Popen([sys.executable, "-c", script, server.url, ""], cwd=ROOT, stderr=subprocess.PIPE)
+        while sum(server.asked.values()) < 2:
+            assert process.poll() is None
+            time.sleep(0.01)
+        time.sleep(0.2)  # until both wait
+        process.send_signal(signal.SIGINT)
+        try:
+            _, complaint = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert b"KeyboardInterrupt" in complaint and sum(server.asked.values()) == 2
 
 
 def test_several_processes_share_a_cache(tmp_path):
