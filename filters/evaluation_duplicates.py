@@ -40,6 +40,8 @@ class EvaluationDuplicates:
 
     scores: ClassVar[tuple[str, ...]] = ("evaluation_distance", "evaluation_distance_mirrored", "evaluation_cosine")
     needs: ClassVar[Needs] = Needs()
+    thresholds: ClassVar[Mapping[str, str]] = {"max_distance": "evaluation_distance", "min_cosine": "evaluation_cosine"}
+    measured_by: ClassVar[tuple[str, ...]] = ("table", "embeddings", "roles")
     scales: ClassVar[Mapping[str, tuple[float, float]]] = {"max_distance": (0, BITS), "min_cosine": (0.5, 1.0)}
 
     table: str  # a parquet file
@@ -66,6 +68,10 @@ class EvaluationDuplicates:
             raise RecipeError(f"filter evaluation_duplicates: {self.table} has no column {missing[0]}, but {', '.join(sorted(names))}")
         if not len(self._read_hashes()) or (self.embeddings and not len(self._read_embeddings())):
             raise RecipeError(f"filter evaluation_duplicates: {self.table} has nothing to compare with")
+
+    def fingerprint(self) -> str:
+        """sha256 of the table."""
+        return paths.sha256(self.table)
 
     def setup(self) -> None:
         """Read the table before the first sample comes."""

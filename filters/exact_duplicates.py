@@ -20,7 +20,7 @@ class ExactDuplicates:
     scores: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[Needs] = Needs()
     compares: ClassVar[bool] = True
-    measured_by: ClassVar[tuple[str, ...]] = ("include_caption",)
+    measured_by: ClassVar[tuple[str, ...]] = ("by", "include_caption")
 
     by: Literal["bytes", "pixels"] = "bytes"  # pixels: upright RGB, whatever the file's format and metadata; every picture is decoded
     include_caption: bool = False  # the same picture with another caption is another sample

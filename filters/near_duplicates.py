@@ -33,6 +33,7 @@ class NearDuplicates:
     needs: ClassVar[Needs] = Needs()
     needs_clip: ClassVar[bool] = True
     compares: ClassVar[bool] = True
+    measured_by: ClassVar[tuple[str, ...]] = ("include_caption",)
     scales: ClassVar[Mapping[str, tuple[float, float]]] = {"min_cosine": (0.5, 1.0)}
 
     min_cosine: float = 0.97  # of two embeddings, from which on they mean the same

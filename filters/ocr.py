@@ -40,6 +40,8 @@ class Ocr:
 
     scores: ClassVar[tuple[str, ...]] = ("ocr_area", "ocr_words", "ocr_quoted")
     needs: ClassVar[Needs] = Needs(batch_size=8)
+    thresholds: ClassVar[Mapping[str, str]] = {"max_area": "ocr_area", "max_words": "ocr_words", "min_quoted": "ocr_quoted"}
+    measured_by: ClassVar[tuple[str, ...]] = ("confidence", "longest_side", "roles")
     scales: ClassVar[Mapping[str, tuple[float, float]]] = {"max_area": (0, 1), "min_quoted": (0, 1)}
 
     max_area: float = 0.10  # share of the picture that boxes around text cover

@@ -31,6 +31,7 @@ class PerceptualDuplicates:
     scores: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[Needs] = Needs()
     compares: ClassVar[bool] = True
+    measured_by: ClassVar[tuple[str, ...]] = ("include_caption",)
     scales: ClassVar[Mapping[str, tuple[float, float]]] = {"max_distance": (0, MAX_DISTANCE)}
 
     max_distance: int = 4  # bits of 64 in which two hashes may differ

@@ -74,7 +74,7 @@ class AnnotatorStage:
 
     @property
     def model(self) -> ModelSpec | None:
-        return self.annotator.model
+        return self.annotator.asks
 
     def setup(self, model: Model | None) -> None:
         self.annotator.setup(model)

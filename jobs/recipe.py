@@ -100,6 +100,10 @@ class Recipe:
         assert self.source is not None
         resolved = self.resolved()
         identity = {name: resolved[name] for name in ("seed", "source", "filter", "annotator", "tokens", "task")}
+        identity["annotator"] = [
+            {name: value for name, value in table.items() if name not in getattr(item, "untraced", ())}
+            for table, (_, item) in zip(identity["annotator"], self.annotators, strict=True)
+        ]
         identity["run"] = {"unit_size": self.run.unit_size, "score_rejected": self.run.score_rejected}
         identity["format_version"] = FORMAT_VERSION
         identity["fingerprints"] = {"vocabulary": self.vocab().fingerprint, "vq": self.vq.fingerprint()}
@@ -107,6 +111,9 @@ class Recipe:
         if self.clip_filters:  # device and batch size leave no trace
             identity["clip"] = {name: resolved["clip"][name] for name in ("model", "pretrained", "precision")}
             identity["fingerprints"]["clip"] = self.clip.fingerprint()
+        for number, (kind, item) in enumerate(self.annotators):
+            if hasattr(item, "fingerprint"):
+                identity["fingerprints"][f"annotator[{number}]({kind})"] = item.fingerprint()
         identity["input"] = _bounded(self.source.fingerprint())
         return identity
 
@@ -210,7 +217,7 @@ def _build_each(kinds: dict[str, type], tables: tuple[dict[str, Any], ...], wher
     for number, table in enumerate(tables):
         item = build_kind(kinds, table, f"{where}[{number}]")
         _check_scales(item, f"{where}[{number}]")
-        if table["kind"] in [kind for kind, _ in built]:
+        if (table["kind"], getattr(item, "name", "")) in [(kind, getattr(other, "name", "")) for kind, other in built]:
             raise RecipeError(f"{where}[{number}]: {table['kind']} is listed twice")
         built.append((table["kind"], item))
     return tuple(built)

@@ -7,7 +7,7 @@ over the limit) and *failed* when it could not be used (broken bytes, a caption 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -40,6 +40,7 @@ COLUMNS = {
     "upscale": pa.float64(),  # factor by which the picture was scaled to cover its crop
     "tokens": pa.int64(),  # over all sequences made of the sample
     "duplicate_of": pa.string(),  # key of the sample that is kept in its place
+    "captions": pa.string(),  # JSON: a list of the generated ones with their provenance, used or not; empty without any
 }
 
 
@@ -62,6 +63,7 @@ class Entry:
     reason: str = ""
     stage: str = ""
     duplicate_of: str = ""
+    captions: str = ""
     bucket: str = ""
     crop_box: tuple[int, int, int, int] | None = None
     upscale: float | None = None
@@ -139,6 +141,13 @@ class Ledger:
         """The sample's sequences are written."""
         entry = self._open[key]
         entry.status, entry.disposition, entry.tokens = "success", "accepted", tokens
+
+    def describe(self, sample: Sample) -> None:
+        """Write down what the steps have said of a sample: scores and captions."""
+        entry = self._open[sample.key]
+        entry.scores |= sample.scores
+        if sample.captions:
+            entry.captions = json.dumps([asdict(caption) for caption in sample.captions], ensure_ascii=False)
 
     @property
     def num_open(self) -> int:

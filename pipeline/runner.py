@@ -63,7 +63,7 @@ def run_steps(samples: Iterable[Sample], steps: Sequence[Step], ledger: Ledger, 
         stream = _measured(step, stream, ledger, score_rejected) if isinstance(step, Rule) else _changed(step, stream, ledger)
     for sample, kept in stream:
         if kept:
-            ledger[sample.key].scores |= sample.scores
+            ledger.describe(sample)
             yield sample
 
 

@@ -41,6 +41,21 @@ class Detection:
 
 
 @dataclass(frozen=True, slots=True)
+class Caption:
+    """What a captioner said of the main picture, and where that comes from. The caption that the source brought is `Sample.caption`."""
+
+    text: str
+    source: str  # the captioner's name in the recipe
+    model: str = ""
+    revision: str = ""  # of the weights, where it is known
+    prompt_hash: str = ""  # the first 16 digits of the prompt's sha256; empty without a prompt
+    finish: Literal["stop", "length", "refused", "error"] = "stop"  # how the answer ended
+    num_tokens: int | None = None  # that were generated; None where a server does not say
+    flaw: str = ""  # why it is not used, in snake_case; empty: it may stand for the original
+    clip_score: float | None = None  # cosine of its embedding and the picture's
+
+
+@dataclass(frozen=True, slots=True)
 class ImageRef:
     """A place in a turn where an image stands: one of the sample's images, whole or a crop of it."""
 
@@ -68,6 +83,7 @@ class Sample:
     detections: tuple[Detection, ...] = ()
     scores: Mapping[str, float] = field(default_factory=dict)  # by score name, as the filters left them
     metadata: Mapping[str, Any] = field(default_factory=dict)  # url, licence, captioner, ...: what JSON can hold
+    captions: tuple[Caption, ...] = ()  # generated ones, in the order of the recipe's captioners; `caption` is the original
     embeddings: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False)  # by name, [D] float32; for the steps of one run
 
     @property

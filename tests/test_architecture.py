@@ -23,6 +23,7 @@ HEAVY = {"ray", "torch", "torchvision", "transformers", "open_clip", "img2datase
     "rapidocr",
     "onnxruntime",
     "cv2",
+    "httpx",
 }
 HEAVY_ROOMS = {  # they are about an nn.Module or a Ray actor; everyone else imports inside a function
     "pipeline/ray_runner.py",

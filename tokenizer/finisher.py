@@ -14,6 +14,7 @@ from pipeline.dice import dice
 from pipeline.images import Crop, apply_crop, decode_rgb, plan_crop
 from pipeline.samples import Conversation, Drop, ImageRef, Sample, TokenSequence
 from pipeline.unit_job import Picture, Work
+from tokenizer.caption_choice import choose_caption
 from tokenizer.options import TokenOptions
 from tokenizer.sequence import Outline, fill, outline
 from tokenizer.tasks.task import WeightedTask, draw_tasks
@@ -44,14 +45,15 @@ class SequenceMaker:
         self._text = TextTokenizer(self.options.text_path)
 
     def work(self, sample: Sample) -> Work | Drop:
-        """Draw the sample's tasks and lay out their sequences; no pixel is decoded."""
+        """Draw the sample's caption and tasks, and lay out their sequences; no pixel is decoded."""
+        sample, provenance = choose_caption(sample, self.options.captions, self.seed)
         crops = self._plan_crops(sample)
         conversations = self._conversations(sample, {ref: (crop.width, crop.height) for ref, crop in crops.items()})
         if isinstance(conversations, Drop):
             return conversations
         sizes = {ref: (crop.width, crop.height) for ref, crop in crops.items()}
         drafts = [
-            Draft(outline(conversation, sizes, self._loaded_text), sample.caption, self._metadata(sample, repeat))
+            Draft(outline(conversation, sizes, self._loaded_text), sample.caption, self._metadata(sample, repeat) | provenance)
             for repeat, conversation in conversations
         ]
         scores = {SEQUENCE_TOKENS: float(max(draft.outline.length for draft in drafts))}

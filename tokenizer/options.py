@@ -1,5 +1,6 @@
 """The `[tokens]` table of a recipe. Loads no library: a recipe is checked on a login node."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -22,6 +23,9 @@ class TokenOptions:
         default_factory=lambda: {"kind": "chameleon"}
     )  # kind and its options; without config and weights the bundled ones
     crop: Literal["center", "random"] = "center"  # where the cut lies; random is seeded by the sample's key
+    captions: dict[str, float] = field(
+        default_factory=lambda: {"original": 0.5, "generated": 0.5}
+    )  # shares: of the source's caption, of any captioner's, or by a captioner's name; where the drawn one is missing another is used
     keep_metadata: tuple[str, ...] = ()  # names in a sample's metadata that are stored beside its tokens
     batch_pixels: int = 2_097_152  # pixels that are encoded at once: eight pictures of 512 x 512
     waiting_pixels: int = 67_108_864  # pixels a worker holds back for full batches: 192 MiB of RGB
@@ -31,6 +35,8 @@ class TokenOptions:
         for name, size in (("target_size", self.target_size), *(("smaller_targets", size) for size in self.smaller_targets)):
             if size <= 0 or size % PIXELS_PER_GRID:
                 raise RecipeError(f"tokens.{name}: a positive multiple of {PIXELS_PER_GRID} is wanted, got {size}")
+        if any(not 0 <= weight < math.inf for weight in self.captions.values()) or not sum(self.captions.values()) > 0:
+            raise RecipeError(f"tokens.captions: shares of at least 0, one of them above it, are wanted; got {self.captions}")
         for name in ("max_tokens", "batch_pixels", "waiting_pixels", "shard_bytes"):
             if getattr(self, name) <= 0:
                 raise RecipeError(f"tokens.{name}: must be above 0, got {getattr(self, name)}")

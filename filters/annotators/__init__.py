@@ -5,17 +5,25 @@ To add one: a file in this folder, and its line in ANNOTATORS.
 
 from typing import ClassVar, Protocol
 
+from filters.annotators.caption import LocalCaptions
+from filters.annotators.caption_server import ServerCaptions
 from pipeline.samples import Sample
 from pipeline.stage import Model, ModelSpec, Needs
 
 
 class Annotator(Protocol):
-    """A frozen dataclass whose fields are its options in the recipe."""
+    """A frozen dataclass whose fields are its options in the recipe.
+
+    Beside these, an annotator may have:
+        untraced              options that leave no trace in the data: a run goes on though they have changed
+        fingerprint()         what its answers depend on beside its options, such as the content of a folder of weights
+        check()               raises RecipeError where weights or a server cannot be had; called before any work
+    """
 
     needs: ClassVar[Needs]
 
     @property
-    def model(self) -> ModelSpec | None:
+    def asks(self) -> ModelSpec | None:
         """The model that it asks; the runner loads it, on a GPU if it has one."""
         ...
 
@@ -32,4 +40,7 @@ class Annotator(Protocol):
         ...
 
 
-ANNOTATORS: dict[str, type[Annotator]] = {}
+ANNOTATORS: dict[str, type[Annotator]] = {
+    "caption": LocalCaptions,
+    "caption_server": ServerCaptions,
+}

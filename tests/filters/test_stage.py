@@ -85,7 +85,7 @@ class Captioner:
     """Says how wide a picture is; loses samples on request."""
 
     needs: ClassVar[Needs] = Needs(batch_size=3)
-    model: ClassVar[None] = None
+    asks: ClassVar[None] = None
     loses: str = ""
 
     def setup(self, model):

@@ -20,7 +20,7 @@ SHAPES = 'kind = "shapes"\ncount = 3'
         ('[[filter]]\nkind = "image_size"\nmin_sides = 3', "did you mean 'min_side'"),
         ('[[filter]]\nkind = "image_size"\nmin_side = "3"', "filter[0](image_size).min_side"),
         ('[[filter]]\nkind = "image_size"\n[[filter]]\nkind = "image_size"', "filter[1]: image_size is listed twice"),
-        ('[[annotator]]\nkind = "caption"', "annotator[0]: unknown kind 'caption'"),
+        ('[[annotator]]\nkind = "captions"', "annotator[0]: unknown kind 'captions'; did you mean 'caption'?"),
         ('[[task]]\nkind = "text_to_image"\nweight = 0', "task[0].weight"),
         ('[[task]]\nkind = "text_to_images"', "task[0]: unknown kind"),
         ("[run]\nmax_failed_fraction = 2.0", "run.max_failed_fraction"),

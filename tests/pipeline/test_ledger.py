@@ -15,7 +15,8 @@ IMG2DATASET = ["url", "caption", "key", "status", "error_message", "width", "hei
 def test_the_columns_begin_with_img2datasets():
     names = Ledger(["clip", "luma"]).table().schema.names
     assert names[:11] == IMG2DATASET
-    assert names[11:] == ["disposition", "reason", "stage", "bucket", "crop_box", "upscale", "tokens", "duplicate_of", "clip", "luma"]
+    assert names[11:18] == ["disposition", "reason", "stage", "bucket", "crop_box", "upscale", "tokens"]
+    assert names[18:] == ["duplicate_of", "captions", "clip", "luma"]
     assert names == [*COLUMNS, "clip", "luma"]
 
 

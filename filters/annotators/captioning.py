@@ -1,0 +1,108 @@
+"""What captioners share: which samples they are asked about, the picture that they are shown, and what becomes of the answers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from PIL import Image
+
+from filters.annotators.answers import Answer, AnswerRules, Failure
+from pipeline.errors import SampleError
+from pipeline.images import PictureError, decode_rgb
+from pipeline.samples import Caption, Sample
+
+Said = Sequence[Answer | Failure] | SampleError  # of one sample: its answers, or why it could not be shown
+OnFailure = Literal["fail", "keep_original"]
+
+
+@dataclass
+class HeldAnswers:
+    """Outcomes of the last batch. When a sample fails, the runner calls again without it: the others are not asked twice."""
+
+    outcomes: dict[int, tuple[Sample, tuple[Caption, ...] | SampleError]] = field(default_factory=dict)  # by id() of the sample held
+
+
+def with_captions(
+    samples: list[Sample],
+    ask: Callable[[list[Sample]], list[Said]],
+    held: HeldAnswers,
+    *,
+    rules: AnswerRules,
+    on_failure: OnFailure,
+) -> list[Sample]:
+    """The samples with captions added. Dialogues and samples without a picture have nothing to caption, and stay as they are.
+
+    Args:
+        ask: What the captioner says of each; called once for those that `held` does not know.
+        held: Changed: it then holds the outcomes of these samples.
+
+    Raises:
+        SampleError: A picture cannot be decoded; or, where failures count, a sample has no caption that can be used.
+    """
+    shown = [sample for sample in samples if sample.images and not sample.turns]
+    new = [sample for sample in shown if id(sample) not in held.outcomes]
+    said = ask(new) if new else []
+    outcomes = {id(sample): held.outcomes[id(sample)] for sample in shown if id(sample) in held.outcomes}
+    for sample, answers in zip(new, said, strict=True):
+        outcomes[id(sample)] = (sample, _outcome(sample, answers, rules, on_failure))
+    held.outcomes = outcomes
+    annotated = []
+    for sample in samples:
+        captions = outcomes[id(sample)][1] if id(sample) in outcomes else ()
+        if isinstance(captions, SampleError):
+            raise captions
+        annotated.append(replace(sample, captions=(*sample.captions, *captions)) if captions else sample)
+    return annotated
+
+
+def show(sample: Sample, max_side: int) -> Image.Image:
+    """The main picture, upright RGB, no side above `max_side` pixels.
+
+    Raises:
+        SampleError: It cannot be decoded.
+    """
+    role = sample.main_role
+    assert role is not None, "samples without a picture are not asked about"
+    try:
+        image = decode_rgb(sample.images[role])
+    except PictureError as error:
+        raise SampleError(sample.key, error.reason, f"{role}: {error.message}") from error
+    image.thumbnail((max_side, max_side), Image.Resampling.BICUBIC, reducing_gap=None)
+    return image
+
+
+def refuse_options(
+    *,
+    name: str,
+    max_new_tokens: int,
+    max_side: int,
+    num_captions: int,
+    temperature: float,
+    top_p: float,
+    num_beams: int = 1,
+    counts: Sequence[int] = (),
+) -> None:
+    """
+    Raises:
+        ValueError: Options that are out of bounds or contradict each other.
+    """
+    if name in ("", "original"):
+        raise ValueError(f"name is under what captions are stored, and {name!r} is none")
+    if min(max_new_tokens, max_side, num_captions, num_beams, *counts) < 1:
+        raise ValueError("numbers of tokens, captions, beams, requests and pixels must be 1 or more")
+    if temperature < 0 or not 0 < top_p <= 1:
+        raise ValueError(f"temperature is 0 or more and top_p in (0, 1], got {temperature:g} and {top_p:g}")
+    if temperature > 0 and num_beams > 1:
+        raise ValueError("beams are searched, not sampled: leave temperature at 0, or num_beams at 1")
+    if num_captions > 1 and temperature == 0:
+        raise ValueError(f"{num_captions} captions at temperature 0 would all be the same; set a temperature")
+
+
+def _outcome(sample: Sample, said: Said, rules: AnswerRules, on_failure: OnFailure) -> tuple[Caption, ...] | SampleError:
+    if isinstance(said, SampleError):
+        return said
+    captions = tuple(rules.caption(answer) for answer in said)
+    if on_failure == "keep_original" or any(not caption.flaw for caption in captions):
+        return captions
+    message = said[0].message if isinstance(said[0], Failure) else f"{captions[0].finish} after {captions[0].text!r}"
+    return SampleError(sample.key, captions[0].flaw, f"{rules.source}: {message}")
