@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
+from filters.caption_scores import cosine
 from filters.clip_stage import CLIP_IMAGE, CLIP_TEXT, TRUNCATED
 from filters.quantile import all_but_the_good
 from pipeline.run_view import Ruling, RunView
@@ -46,5 +45,5 @@ class ClipScore:
     def _measure(self, sample: Sample) -> Measured:
         if CLIP_IMAGE not in sample.embeddings or CLIP_TEXT not in sample.embeddings:
             return Measured()
-        image_D, text_D = (sample.embeddings[name].astype(np.float64) for name in (CLIP_IMAGE, CLIP_TEXT))
-        return Measured({"clip_score": float(np.float32((image_D * text_D).sum())), TRUNCATED: sample.scores[TRUNCATED]})
+        score = cosine(sample.embeddings[CLIP_IMAGE], sample.embeddings[CLIP_TEXT])
+        return Measured({"clip_score": score, TRUNCATED: sample.scores[TRUNCATED]})

@@ -61,13 +61,16 @@ class ClipStage:
         Raises:
             SampleError: A picture cannot be decoded.
         """
-        assert self._ask is not None
-        pixels = [self._pixels(sample, role) for sample in batch for role in _roles(sample)]
-        captions = [sample.caption for sample in batch if self._has_text(sample)]
-        ids_ML, is_cut = self._tokens(captions)
-        vectors: Embedded = self._ask(Embed(np.stack(pixels) if pixels else np.empty((0, 0, 0, 3), np.uint8), ids_ML))
+        pixels = [self.pixels(sample, role) for sample in batch for role in _roles(sample)]
+        vectors, is_cut = self.embed(pixels, [sample.caption for sample in batch if self._has_text(sample)])
         images, texts = iter(vectors.images_ND), zip(vectors.texts_MD, is_cut, strict=True)
         return [self._with_vectors(sample, images, texts) for sample in batch]
+
+    def embed(self, pixels: list[np.ndarray], texts: list[str]) -> tuple[Embedded, list[bool]]:
+        """Vectors of prepared pictures and of texts, and which texts were cut to the context."""
+        assert self._ask is not None
+        ids_ML, is_cut = self._tokens(texts)
+        return self._ask(Embed(np.stack(pixels) if pixels else np.empty((0, 0, 0, 3), np.uint8), ids_ML)), is_cut
 
     def _with_vectors(self, sample: Sample, images: Iterator[np.ndarray], texts: Iterator[tuple[np.ndarray, bool]]) -> Sample:
         found = {embedding_name(sample, role): next(images) for role in _roles(sample)}
@@ -80,8 +83,12 @@ class ClipStage:
     def _has_text(self, sample: Sample) -> bool:
         return self.with_text and bool(sample.images) and not sample.turns and bool(sample.caption.strip())
 
-    def _pixels(self, sample: Sample, role: str) -> np.ndarray:
-        """uint8 [H, W, 3]"""
+    def pixels(self, sample: Sample, role: str) -> np.ndarray:
+        """A picture prepared for the model: uint8 [H, W, 3].
+
+        Raises:
+            SampleError: It cannot be decoded.
+        """
         try:
             image = decode_rgb(sample.images[role])
         except PictureError as error:

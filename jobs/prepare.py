@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from filters.caption_scores import CaptionScores
 from filters.clip_stage import ClipStage
 from filters.stage import AnnotatorStage, FilterRule
 from jobs.progress import Progress, print_funnel
@@ -20,7 +21,7 @@ from pipeline.merge import Identity, merge_units
 from pipeline.shards.manifest import Manifest, load_manifest
 from pipeline.shards.schema import MANIFEST, TOKENS_FOLDER
 from pipeline.sources.unit import Unit
-from pipeline.stage import Rule, Step
+from pipeline.stage import Rule, Stage, Step
 from pipeline.unit_files import WORK_FOLDER, Pass, UnitReport, load_report
 from pipeline.unit_job import UnitJob
 from tokenizer.finisher import SEQUENCE_TOKENS, SequenceMaker
@@ -104,7 +105,7 @@ def make_plan(recipe: Recipe) -> Plan:
     job = UnitJob(
         source=recipe.source,
         steps=make_steps(recipe),
-        annotators=tuple(AnnotatorStage(kind, item) for kind, item in recipe.annotators),
+        annotators=_annotators(recipe),
         score_names=(*(name for _, item in recipe.filters for name in item.scores), SEQUENCE_TOKENS),
         finisher=SequenceMaker(recipe.tokens, recipe.tasks, recipe.seed),
         token_dtype=vocab.dtype.name,
@@ -128,6 +129,13 @@ def make_steps(recipe: Recipe) -> tuple[Step, ...]:
         with_text = any(getattr(item, "needs_clip_text", False) for _, item in recipe.filters)
         rules.insert(first, ClipStage(recipe.clip, with_text))
     return tuple(rules)
+
+
+def _annotators(recipe: Recipe) -> tuple[Stage, ...]:
+    stages: list[Stage] = [AnnotatorStage(kind, item) for kind, item in recipe.annotators]
+    if recipe.scores_captions:
+        stages.append(CaptionScores(ClipStage(recipe.clip)))
+    return tuple(stages)
 
 
 def prepare(plan: Plan) -> Manifest:
@@ -164,23 +172,28 @@ def exit_code(recipe: Recipe, manifest: Manifest) -> int:
 
 
 def _check_clip(recipe: Recipe) -> None:
-    if not recipe.clip_filters:
+    if not recipe.clip_filters and not recipe.scores_captions:
         return
     try:
         recipe.clip.check()
     except RecipeError as error:
-        raise RecipeError(f"{error} (wanted by filter {', '.join(recipe.clip_filters)})") from error
+        raise RecipeError(f"{error} (wanted by {_clip_users(recipe)})") from error
     for _, item in recipe.filters:
         if hasattr(item, "check_clip"):
             item.check_clip(recipe.clip)
 
 
 def _clip_in_words(recipe: Recipe) -> str:
-    if not recipe.clip_filters:
+    if not recipe.clip_filters and not recipe.scores_captions:
         return "off"
     clip = recipe.clip
     name = f"{clip.model}, {clip.pretrained}" if clip.pretrained else clip.model
-    return f"{name} ({clip.precision}) for {', '.join(recipe.clip_filters)}"
+    return f"{name} ({clip.precision}) for {_clip_users(recipe)}"
+
+
+def _clip_users(recipe: Recipe) -> str:
+    captions = ["the captions' scores"] if recipe.scores_captions else []
+    return ", ".join([*(f"filter {kind}" for kind in recipe.clip_filters), *captions])
 
 
 def _do_pass(plan: Plan, part: Pass) -> None:

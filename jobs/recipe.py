@@ -70,6 +70,11 @@ class Recipe:
         """The kinds that want CLIP's vectors."""
         return tuple(kind for kind, item in self.filters if getattr(item, "needs_clip", False))
 
+    @property
+    def scores_captions(self) -> bool:
+        """Generated captions get a CLIP score: there are some, and [clip] says whose weights."""
+        return self.clip.is_on and any(getattr(item, "adds_captions", False) for _, item in self.annotators)
+
     def vocab(self) -> Vocab:
         """The vocabulary of the text tokenizer, checked against the codebook."""
         vocab = load_vocab(self.tokens.text_path)
@@ -108,7 +113,7 @@ class Recipe:
         identity["format_version"] = FORMAT_VERSION
         identity["fingerprints"] = {"vocabulary": self.vocab().fingerprint, "vq": self.vq.fingerprint()}
         identity["fingerprints"] |= {f"filter.{kind}": item.fingerprint() for kind, item in self.filters if hasattr(item, "fingerprint")}
-        if self.clip_filters:  # device and batch size leave no trace
+        if self.clip_filters or self.scores_captions:  # device and batch size leave no trace
             identity["clip"] = {name: resolved["clip"][name] for name in ("model", "pretrained", "precision")}
             identity["fingerprints"]["clip"] = self.clip.fingerprint()
         for number, (kind, item) in enumerate(self.annotators):

@@ -14,7 +14,7 @@ ORIGINAL = "original"
 GENERATED = "generated"  # by any captioner that has no share of its own
 
 
-def choose_caption(sample: Sample, shares: Mapping[str, float], seed: int) -> tuple[Sample, dict[str, Any]]:
+def choose_caption(sample: Sample, shares: Mapping[str, float], seed: int, min_score: float = -1.0) -> tuple[Sample, dict[str, Any]]:
     """The sample with the caption that it is to have, and for its metadata where that comes from.
 
     A sample of which no captioner said anything stays as it is, without metadata. Flawed captions are never used. Where the drawn kind is
@@ -22,10 +22,11 @@ def choose_caption(sample: Sample, shares: Mapping[str, float], seed: int) -> tu
 
     Args:
         shares: By ORIGINAL, GENERATED or a captioner's name; they need not add up to 1.
+        min_score: CLIP score below which a generated caption counts as flawed.
     """
     if not sample.captions:
         return sample, {}
-    choices = _choices(sample, shares)
+    choices = _choices(sample, shares, min_score)
     rng = dice(seed, sample.key, "caption")
     name = _draw(shares, rng.random())
     if name not in choices:
@@ -38,11 +39,11 @@ def choose_caption(sample: Sample, shares: Mapping[str, float], seed: int) -> tu
     return replace(sample, caption=caption.text), {"caption_source": caption.source, "caption_provenance": _provenance(caption)}
 
 
-def _choices(sample: Sample, shares: Mapping[str, float]) -> dict[str, list[Caption | None]]:
+def _choices(sample: Sample, shares: Mapping[str, float], min_score: float) -> dict[str, list[Caption | None]]:
     """What there is by name of its share, None for the original; the original comes first."""
     choices: dict[str, list[Caption | None]] = {ORIGINAL: [None]} if sample.caption.strip() else {}
     for caption in sample.captions:
-        if not caption.flaw:
+        if not caption.flaw and (caption.clip_score is None or caption.clip_score >= min_score):
             choices.setdefault(caption.source if caption.source in shares else GENERATED, []).append(caption)
     return choices
 

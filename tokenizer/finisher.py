@@ -46,7 +46,7 @@ class SequenceMaker:
 
     def work(self, sample: Sample) -> Work | Drop:
         """Draw the sample's caption and tasks, and lay out their sequences; no pixel is decoded."""
-        sample, provenance = choose_caption(sample, self.options.captions, self.seed)
+        sample, provenance = choose_caption(sample, self.options.captions, self.seed, self.options.min_caption_score)
         crops = self._plan_crops(sample)
         conversations = self._conversations(sample, {ref: (crop.width, crop.height) for ref, crop in crops.items()})
         if isinstance(conversations, Drop):

@@ -21,6 +21,7 @@ class LocalCaptions:
     repeated to the byte; another `batch_size` may turn a near tie.
     """
 
+    adds_captions: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs()
 
     model: str  # a folder with config, weights and processor, or a name on the Hugging Face hub

@@ -29,6 +29,7 @@ class ServerCaptions:
     A run over a server can be repeated to the byte as far as the server answers the same again, or the cache does.
     """
 
+    adds_captions: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs(batch_size=256)  # more than are under way at once: at a batch's end connections idle
     asks: ClassVar[None] = None
     untraced: ClassVar[tuple[str, ...]] = (

@@ -4,8 +4,11 @@ import hashlib
 import json
 from pathlib import Path
 
+import open_clip
 import pyarrow.parquet as pq
 import pytest
+import torch
+from PIL import Image
 
 from jobs.__main__ import main
 from jobs.recipe import load_recipe
@@ -14,6 +17,7 @@ from pipeline.shards.reader import TokenShards
 from tests.filters.annotators import tiny_captioners
 from tests.filters.annotators.chat_server import MODEL, serving, wide
 from tests.filters.annotators.pictures import picture
+from tests.filters.clip_models import write_clip
 from tests.jobs.recipes import ROOT, write_recipe
 
 LOCAL = """
@@ -96,6 +100,25 @@ def test_every_caption_is_in_the_ledger_and_the_one_that_was_used_in_the_tokens(
             wanted = {"model": str(blip), "finish": used["finish"], "num_tokens": used["num_tokens"]}
             assert sequence.metadata["caption_provenance"] == wanted
     assert main(["inspect", "verify", str(quiet)]) == 0
+
+
+def test_generated_captions_have_the_clip_score_that_open_clip_gives_them(tmp_path, pictures, blip):
+    name = write_clip(tmp_path / "clip")
+    rest = LOCAL.format(executor="inprocess", model=blip) + f'[clip]\nmodel = "{name}"\n'
+    recipe, output = recipe_in(tmp_path, pictures, rest)
+    assert main(["prepare", str(recipe)]) == 0
+    network, _, prepare = open_clip.create_model_and_transforms(name)
+    tokenizer = open_clip.get_tokenizer(name)
+    for key, row in rows(output).items():
+        with torch.no_grad():
+            image = network.eval().encode_image(prepare(Image.open(pictures / f"{key}.png").convert("RGB"))[None], normalize=True)
+            texts = network.encode_text(tokenizer([caption["text"] for caption in row["captions"]]), normalize=True)
+        assert [caption["clip_score"] for caption in row["captions"]] == pytest.approx((texts @ image.T)[:, 0].tolist(), abs=1e-5)
+    used = [TokenShards(str(output)).read(number).metadata for number in range(10)]
+    assert all("clip_score" in row["caption_provenance"] for row in used if row["caption_source"] == "tiny")
+    strict = ["--set", "tokens.min_caption_score=1.0", "--set", f"output={tmp_path}/strict"]
+    assert main(["prepare", str(recipe), *strict]) == 0
+    assert {TokenShards(str(tmp_path / "strict")).read(number).metadata["caption_source"] for number in range(10)} == {"original"}
 
 
 def test_ray_gives_the_same_bytes(tmp_path, pictures, quiet, blip, ray_cluster):

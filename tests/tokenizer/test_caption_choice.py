@@ -48,6 +48,16 @@ def test_where_the_drawn_one_is_missing_another_is_used():
     assert drawn(HALVES, REFUSED, original="") == {"": 2000}
 
 
+def test_generated_captions_below_the_score_are_not_used_and_those_without_one_are():
+    low, high = replace(BLIP, clip_score=0.1), replace(LLAVA, clip_score=0.3)
+    only = {"generated": 1.0, "original": 0.0}
+    chosen = [choose_caption(Sample(str(n), "original", captions=(low, high)), only, 0, 0.2)[0].caption for n in range(50)]
+    assert set(chosen) == {"from llava"}
+    assert choose_caption(Sample("x", "original", captions=(low,)), only, 0, 0.2)[0].caption == "original"
+    assert choose_caption(Sample("x", "original", captions=(low,)), only, 0, 0.1)[0].caption == "from blip"
+    assert choose_caption(Sample("x", "original", captions=(BLIP,)), only, 0, 0.2)[0].caption == "from blip"
+
+
 def test_a_share_of_nothing_is_never_drawn():
     assert near(drawn({"original": 0.0, "generated": 1.0}, BLIP), from_blip=1.0)
     assert near(drawn({"original": 1.0, "generated": 0.0}, BLIP), original=1.0)
