@@ -44,7 +44,7 @@ def with_pictures(in_a_copy):
     for name in ("photos", "textures", "stamps", "clipart", "pages", "held_out", "unseen", "thousand"):
         (in_a_copy / "data" / name).mkdir(parents=True)
         Image.new("RGB", (8, 8)).save(in_a_copy / "data" / name / "a.png")
-    for run in ("vq_1_see", "vq_2_detail"):
+    for run in ("vq_1_see", "vq_2_detail", "vq_3_sharpen", "vq_4_small_encoder"):
         (in_a_copy / "runs" / run).mkdir(parents=True)
         (in_a_copy / "runs" / run / "weights.safetensors").touch()
 
