@@ -63,6 +63,14 @@ def test_every_command_in_the_readme_runs(in_a_copy, capsys):
     assert (in_a_copy / "runs" / "photos" / "tokens" / "manifest.json").exists()
 
 
+def test_the_readme_and_the_filters_page_name_every_filter():
+    from filters import FILTERS
+
+    for path in ("README.md", "docs/filters.md"):
+        text = (ROOT / path).read_text()
+        assert [kind for kind in FILTERS if f"`{kind}`" not in text] == []
+
+
 def test_the_readme_lists_every_source():
     from pipeline.sources import SOURCES
 

@@ -20,7 +20,7 @@ MARK = "#: "
 
 def run(path, folder, *settings):
     command = ["prepare", str(path)]
-    for setting in (f"output={folder}/out", "tokens.target_size=64", f"source.path={ROOT}/examples/photos", *settings):
+    for setting in (f"output={folder}/out", "tokens.target_size=256", f"source.path={ROOT}/examples/photos", *settings):
         command += ["--set", setting]
     return main(command), folder / "out"
 
@@ -42,7 +42,7 @@ def test_the_funnel_adds_up(path, tmp_path, capsys):
     code, output = run(path, tmp_path)
     assert code == 0
     counts = check_funnel(output, capsys)
-    assert counts["accepted"] >= 0.9 * counts["input"] == 0.9 * 47  # the photographs are good ones
+    assert counts["accepted"] > 0.75 * counts["input"] == 0.75 * 47  # the photographs are good ones, if small
 
 
 def test_the_demo_s_funnel_adds_up(tmp_path, capsys, monkeypatch):
