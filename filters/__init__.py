@@ -7,12 +7,24 @@ from collections.abc import Mapping
 from typing import ClassVar, Protocol
 
 from filters.aspect_ratio import AspectRatio
+from filters.blocked_words import BlockedWords
+from filters.blur import Blur
+from filters.borders import Borders
+from filters.caption_characters import CaptionCharacters
+from filters.caption_content import CaptionContent
+from filters.caption_language import CaptionLanguage
 from filters.caption_text import CaptionText
 from filters.crop_loss import CropLoss
+from filters.entropy import Entropy
 from filters.exact_duplicates import ExactDuplicates
 from filters.flat_picture import FlatPicture
 from filters.image_header import ImageHeaderBounds
 from filters.image_size import ImageSize
+from filters.key_list import KeyList
+from filters.metadata_range import MetadataRange
+from filters.metadata_values import MetadataValues
+from filters.robots import Robots
+from filters.screenshot import Screenshot
 from pipeline.run_view import Ruling, RunView
 from pipeline.samples import Sample
 from pipeline.stage import Measured, Needs
@@ -22,7 +34,8 @@ class Filter(Protocol):
     """A frozen dataclass whose fields are its options in the recipe.
 
     Measuring and judging are apart: scores are kept in the ledger, and `mgpt refilter` judges them again with other thresholds, without a
-    picture. So `measure` must not look at thresholds, and `judge` at nothing but scores.
+    picture. So `measure` must not look at thresholds, and `judge` at nothing but scores. What is asked of a sample (a language, a list) is
+    no threshold: a filter whose scores hang on such an option says so.
 
     Beside these, a filter may have:
         is_guard = True       what it rejects is too dear or too dangerous to measure further
@@ -30,6 +43,7 @@ class Filter(Protocol):
         compares              a property: it decides over the whole run, by
         judge_run(view)       -> the rows left out, a Ruling each
         scales                option -> (lowest, highest) value that its score can have: a threshold off the scale is refused
+        fingerprint()         of the files that it measures with; a run is not resumed with others
         check()               raises RecipeError where weights or tables cannot be had; called before any work
         setup()               loads small tables; called once, on the worker
     """
@@ -69,6 +83,18 @@ FILTERS: dict[str, type[Filter]] = {
     "aspect_ratio": AspectRatio,
     "crop_loss": CropLoss,
     "flat_picture": FlatPicture,
+    "entropy": Entropy,
+    "blur": Blur,
+    "borders": Borders,
+    "screenshot": Screenshot,
     "caption_text": CaptionText,
+    "caption_characters": CaptionCharacters,
+    "caption_content": CaptionContent,
+    "caption_language": CaptionLanguage,
+    "blocked_words": BlockedWords,
+    "metadata_values": MetadataValues,
+    "metadata_range": MetadataRange,
+    "robots": Robots,
+    "key_list": KeyList,
     "exact_duplicates": ExactDuplicates,
 }

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from filters.stage import AnnotatorStage, FilterRule
+from filters.stage import AnnotatorStage, named_rule
 from jobs.progress import Progress, print_funnel
 from jobs.recipe import Recipe
 from pipeline import paths
@@ -64,7 +64,7 @@ class Plan:
     def describe(self) -> str:
         """The plan in words."""
         recipe = self.recipe
-        filters = ", ".join(kind for kind, _ in recipe.filters) or "none"
+        filters = ", ".join(name for name, _ in recipe.filters) or "none"
         tasks = ", ".join(f"{task.kind} (weight {task.weight:g})" for task in recipe.tasks)
         kinds = " + ".join(table["kind"] for table in recipe.resolved()["source"])
         records = (
@@ -100,7 +100,7 @@ def make_plan(recipe: Recipe) -> Plan:
         source=recipe.source,
         steps=make_steps(recipe),
         annotators=tuple(AnnotatorStage(kind, item) for kind, item in recipe.annotators),
-        score_names=(*(name for _, item in recipe.filters for name in item.scores), SEQUENCE_TOKENS),
+        score_names=(*(score for name, item in recipe.filters for score in named_rule(name, item).scores), SEQUENCE_TOKENS),
         finisher=SequenceMaker(recipe.tokens, recipe.tasks, recipe.seed),
         token_dtype=vocab.dtype.name,
         fingerprint=_digest(identity),
@@ -117,7 +117,7 @@ def make_plan(recipe: Recipe) -> Plan:
 
 def make_steps(recipe: Recipe) -> tuple[Step, ...]:
     """What samples pass before they are annotated."""
-    return tuple(FilterRule(kind, item) for kind, item in recipe.filters)
+    return tuple(named_rule(name, item) for name, item in recipe.filters)
 
 
 def prepare(plan: Plan) -> Manifest:

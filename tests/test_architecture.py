@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "tokenizer": {"tokenizer", "pipeline"},
     "jobs": {"jobs", "filters", "tokenizer", "pipeline"},
 }
-HEAVY = {"ray", "torch", "torchvision", "transformers", "open_clip", "img2dataset", "skimage", "timm", "torchmetrics"}
+HEAVY = {"ray", "torch", "torchvision", "transformers", "open_clip", "img2dataset", "skimage", "timm", "torchmetrics", "py3langid"}
 HEAVY_ROOMS = {  # they are about an nn.Module or a Ray actor; everyone else imports inside a function
     "pipeline/ray_runner.py",
     "tokenizer/vq/network.py",
