@@ -8,18 +8,30 @@ from typing import ClassVar, Protocol
 
 from filters.aesthetic import Aesthetic
 from filters.aspect_ratio import AspectRatio
+from filters.blocked_words import BlockedWords
+from filters.blur import Blur
+from filters.borders import Borders
+from filters.caption_characters import CaptionCharacters
+from filters.caption_content import CaptionContent
+from filters.caption_language import CaptionLanguage
 from filters.caption_text import CaptionText
 from filters.clip_score import ClipScore
 from filters.crop_loss import CropLoss
+from filters.entropy import Entropy
 from filters.evaluation_duplicates import EvaluationDuplicates
 from filters.exact_duplicates import ExactDuplicates
 from filters.flat_picture import FlatPicture
 from filters.image_header import ImageHeaderBounds
 from filters.image_size import ImageSize
+from filters.key_list import KeyList
+from filters.metadata_range import MetadataRange
+from filters.metadata_values import MetadataValues
 from filters.near_duplicates import NearDuplicates
 from filters.ocr import Ocr
 from filters.perceptual_duplicates import PerceptualDuplicates
+from filters.robots import Robots
 from filters.safety import Safety
+from filters.screenshot import Screenshot
 from filters.watermark import Watermark
 from pipeline.run_view import Ruling, RunView
 from pipeline.samples import Sample
@@ -30,19 +42,20 @@ class Filter(Protocol):
     """A frozen dataclass whose fields are its options in the recipe.
 
     Measuring and judging are apart: scores are kept in the ledger, and `mgpt refilter` judges them again with other thresholds, without a
-    picture. So `measure` must not look at thresholds, and `judge` at nothing but scores.
+    picture. So `measure` must not look at thresholds, and `judge` at nothing but scores. What is asked of a sample (a language, a list) is
+    no threshold: a filter whose scores hang on such an option says so.
 
     Beside these, a filter may have:
         is_guard = True       what it rejects is too dear or too dangerous to measure further
         needs_clip = True     samples come with `embeddings` of their pictures, see filters/clip_stage.py
         needs_clip_text = True  and of their captions
         check_clip(clip)      raises RecipeError where its weights were made for another CLIP model
-        fingerprint()         of its weights: a run with others is another run
         compares              a property: it decides over the whole run, by
         judge_run(view)       -> the rows left out, a Ruling each
         thresholds            option -> the score that it is held against, for the report's histograms
         scales                option -> (lowest, highest) value that its score can have: a threshold off the scale is refused
         measured_by           options on which `measure` hangs, beside thresholds: when they change, a new run is wanted
+        fingerprint()         of the weights and files that it measures with: a run with others is another run
         check()               raises RecipeError where weights or tables cannot be had; called before any work
         setup()               loads small tables; called once, on the worker
     """
@@ -82,8 +95,20 @@ FILTERS: dict[str, type[Filter]] = {
     "aspect_ratio": AspectRatio,
     "crop_loss": CropLoss,
     "flat_picture": FlatPicture,
+    "entropy": Entropy,
+    "blur": Blur,
+    "borders": Borders,
+    "screenshot": Screenshot,
     "caption_text": CaptionText,
     "ocr": Ocr,
+    "caption_characters": CaptionCharacters,
+    "caption_content": CaptionContent,
+    "caption_language": CaptionLanguage,
+    "blocked_words": BlockedWords,
+    "metadata_values": MetadataValues,
+    "metadata_range": MetadataRange,
+    "robots": Robots,
+    "key_list": KeyList,
     "exact_duplicates": ExactDuplicates,
     "clip_score": ClipScore,
     "aesthetic": Aesthetic,

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
+from filters.captions import UNSPACED, judged_caption
 from pipeline.samples import Sample
 from pipeline.stage import Measured, Needs
 
-# Scripts without spaces: each of their characters counts as a word (kana, Han, Thai, Lao, Khmer).
-WORD = re.compile("[\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\u0e01-\u0eff\u1780-\u17ff]|[^\\W_]+(?:['\u2019-][^\\W_]+)*")
+WORD = re.compile(f"[{UNSPACED}]|[^\\W_]+(?:['\u2019-][^\\W_]+)*")
 _URL = re.compile(r"https?://|www\.\w|\b[\w-]+\.(?:com|net|org|info|io|co\.uk|de|fr|ru|cn|jp)\b", re.IGNORECASE)
 _FILE_NAME = re.compile(
     r"\b[\w-]+\.(?:jpe?g|png|gif|webp|bmp|tiff?|heic|psd|svg|pdf|mp4|mov|avi)\b|\b(?:IMG|DSC|DSCN|DSCF|PXL|MVI|DCIM)[_-]?\d{3,}",
@@ -62,9 +62,9 @@ class CaptionText:
         return ""
 
     def _measure(self, sample: Sample) -> Measured:
-        if sample.turns or not sample.images:
+        caption = judged_caption(sample)
+        if caption is None:
             return Measured()
-        caption = sample.caption.strip()
         words = WORD.findall(caption.lower())
         return Measured(
             {

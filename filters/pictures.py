@@ -1,8 +1,12 @@
 """Which pictures of a sample a filter looks at, and which verdict several of them get."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from PIL import Image
+
+from pipeline.errors import SampleError
+from pipeline.images import PictureError
 from pipeline.samples import ImageHeader, Sample
 
 _PLAIN_ROLE = re.compile(r"image(_\d+)?")
@@ -20,3 +24,17 @@ def worst(sample: Sample, roles: tuple[str, ...], measure: Callable[[ImageHeader
     """The lowest or highest (`choose` is min or max) measure of the judged pictures; None where there is none to judge."""
     values = [measure(sample.headers[role]) for role in judged_roles(sample, roles)]
     return choose(values) if values else None
+
+
+def decoded(sample: Sample, roles: tuple[str, ...], decode: Callable[[bytes], Image.Image]) -> Iterator[Image.Image]:
+    """The judged pictures, one after the other.
+
+    Raises:
+        SampleError: One of them cannot be decoded.
+    """
+    for role in judged_roles(sample, roles):
+        try:
+            image = decode(sample.images[role])
+        except PictureError as error:
+            raise SampleError(sample.key, error.reason, f"{role}: {error.message}") from error
+        yield image

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from filters import Filter
+from filters import FILTERS, Filter
 from filters.annotators import Annotator
 from pipeline.run_view import Ruling, RunView
 from pipeline.samples import Drop, Sample
@@ -12,10 +12,11 @@ from pipeline.stage import Measured, Model, ModelSpec, Needs
 
 @dataclass(frozen=True)
 class FilterRule:
-    """A filter under its kind, with what it leaves out of the contract filled in."""
+    """A filter under its name, with what it leaves out of the contract filled in."""
 
-    name: str
+    name: str  # its kind, unless the recipe gives it another, as it must where a kind is listed twice
     filter: Filter
+    prefix: str = ""  # of its scores in the ledger, by which those of two filters of a kind are told apart
 
     @property
     def needs(self) -> Needs:
@@ -27,7 +28,7 @@ class FilterRule:
 
     @property
     def scores(self) -> tuple[str, ...]:
-        return self.filter.scores
+        return tuple(self.prefix + name for name in self.filter.scores)
 
     @property
     def is_guard(self) -> bool:
@@ -51,14 +52,26 @@ class FilterRule:
             raise ValueError(f"{self.name} says {len(found)} things of {len(batch)} samples")
         if unknown := {name for each in found for name in each.scores} - set(self.filter.scores):
             raise ValueError(f"{self.name} fills the score {min(unknown)!r}, but announces only {self.filter.scores}")
-        return found
+        if not self.prefix:
+            return found
+        return [Measured({self.prefix + name: score for name, score in each.scores.items()}, each.signature) for each in found]
 
     def judge(self, scores: Mapping[str, float]) -> str:
-        return self.filter.judge(scores)
+        return self.filter.judge({name.removeprefix(self.prefix): score for name, score in scores.items()} if self.prefix else scores)
 
     def judge_run(self, view: RunView) -> Mapping[int, Ruling]:
         rulings: Mapping[int, Ruling] = self.filter.judge_run(view)  # type: ignore[attr-defined]  # only asked of those that compare
         return rulings
+
+
+def named_rule(name: str, item: Filter) -> FilterRule:
+    """A filter of the table as a rule. Under another name than its kind, its scores begin with that name."""
+    return FilterRule(name, item, prefix="" if name == kind_of(item) else f"{name}_")
+
+
+def kind_of(item: Filter) -> str:
+    """Under which kind a filter stands in FILTERS."""
+    return next(kind for kind, cls in FILTERS.items() if type(item) is cls)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from filters.caption_scores import CaptionScores
 from filters.clip_stage import ClipStage
-from filters.stage import AnnotatorStage, FilterRule
+from filters.stage import AnnotatorStage, named_rule
 from jobs.progress import Progress, print_funnel
 from jobs.recipe import Recipe
 from pipeline import paths
@@ -67,7 +67,7 @@ class Plan:
     def describe(self) -> str:
         """The plan in words."""
         recipe = self.recipe
-        filters = ", ".join(kind for kind, _ in recipe.filters) or "none"
+        filters = ", ".join(name for name, _ in recipe.filters) or "none"
         tasks = ", ".join(f"{task.kind} (weight {task.weight:g})" for task in recipe.tasks)
         kinds = " + ".join(table["kind"] for table in recipe.resolved()["source"])
         records = (
@@ -106,7 +106,7 @@ def make_plan(recipe: Recipe) -> Plan:
         source=recipe.source,
         steps=make_steps(recipe),
         annotators=_annotators(recipe),
-        score_names=(*(name for _, item in recipe.filters for name in item.scores), SEQUENCE_TOKENS),
+        score_names=(*(score for name, item in recipe.filters for score in named_rule(name, item).scores), SEQUENCE_TOKENS),
         finisher=SequenceMaker(recipe.tokens, recipe.tasks, recipe.seed),
         token_dtype=vocab.dtype.name,
         fingerprint=_digest(identity),
@@ -123,9 +123,9 @@ def make_plan(recipe: Recipe) -> Plan:
 
 def make_steps(recipe: Recipe) -> tuple[Step, ...]:
     """What samples pass before they are annotated."""
-    rules: list[Step] = [FilterRule(kind, item) for kind, item in recipe.filters]
+    rules: list[Step] = [named_rule(name, item) for name, item in recipe.filters]
     if recipe.clip_filters:
-        first = [kind for kind, _ in recipe.filters].index(recipe.clip_filters[0])
+        first = [name for name, _ in recipe.filters].index(recipe.clip_filters[0])
         with_text = any(getattr(item, "needs_clip_text", False) for _, item in recipe.filters)
         rules.insert(first, ClipStage(recipe.clip, with_text))
     return tuple(rules)

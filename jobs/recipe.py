@@ -12,6 +12,7 @@ from typing import Any, Literal
 from filters import FILTERS, Filter
 from filters.annotators import ANNOTATORS, Annotator
 from filters.clip import ClipModel
+from jobs.filter_tables import build_filters, check_scales, named_table
 from jobs.lm.options import SampleOptions, TrainOptions
 from jobs.overrides import apply_overrides
 from pipeline import paths
@@ -55,7 +56,7 @@ class Recipe:
     output: str
     run: RunOptions
     source: Source | None  # None in a recipe that only trains and samples
-    filters: tuple[tuple[str, Filter], ...]  # kind, filter
+    filters: tuple[tuple[str, Filter], ...]  # name (the kind, unless the recipe gives another), filter
     annotators: tuple[tuple[str, Annotator], ...]
     clip: ClipModel
     tokens: TokenOptions
@@ -85,7 +86,7 @@ class Recipe:
     def resolved(self) -> dict[str, Any]:
         """The recipe with every default filled in, as it is stored beside its output."""
         plain: dict[str, Any] = {"seed": self.seed, "run": asdict(self.run), "source": self._source_tables()}
-        plain["filter"] = [{"kind": kind} | _table(item) for kind, item in self.filters]
+        plain["filter"] = [named_table(name, item) | _table(item) for name, item in self.filters]
         plain["annotator"] = [{"kind": kind} | _table(item) for kind, item in self.annotators]
         plain["clip"] = asdict(self.clip)
         plain["tokens"] = asdict(self.tokens) | {"vq": {"kind": self.tokens.vq.get("kind", "chameleon")} | _table(self.vq)}
@@ -112,7 +113,7 @@ class Recipe:
         identity["run"] = {"unit_size": self.run.unit_size, "score_rejected": self.run.score_rejected}
         identity["format_version"] = FORMAT_VERSION
         identity["fingerprints"] = {"vocabulary": self.vocab().fingerprint, "vq": self.vq.fingerprint()}
-        identity["fingerprints"] |= {f"filter.{kind}": item.fingerprint() for kind, item in self.filters if hasattr(item, "fingerprint")}
+        identity["fingerprints"] |= {f"filter {name}": item.fingerprint() for name, item in self.filters if hasattr(item, "fingerprint")}
         if self.clip_filters or self.scores_captions:  # device and batch size leave no trace
             identity["clip"] = {name: resolved["clip"][name] for name in ("model", "pretrained", "precision")}
             identity["fingerprints"]["clip"] = self.clip.fingerprint()
@@ -163,7 +164,7 @@ def build_recipe(tables: dict[str, Any]) -> Recipe:
         output=top.output.rstrip("/"),
         run=build(RunOptions, top.run, "run"),
         source=_build_source(top.source),
-        filters=_build_each(FILTERS, tuple(_with_targets(table, tokens) for table in top.filter), "filter"),
+        filters=build_filters(tuple(_with_targets(table, tokens) for table in top.filter)),
         annotators=_build_each(ANNOTATORS, top.annotator, "annotator"),
         clip=build(ClipModel, top.clip, "clip"),
         tokens=tokens,
@@ -221,19 +222,11 @@ def _build_each(kinds: dict[str, type], tables: tuple[dict[str, Any], ...], wher
     built = []
     for number, table in enumerate(tables):
         item = build_kind(kinds, table, f"{where}[{number}]")
-        _check_scales(item, f"{where}[{number}]")
+        check_scales(item, f"{where}[{number}]")
         if (table["kind"], getattr(item, "name", "")) in [(kind, getattr(other, "name", "")) for kind, other in built]:
             raise RecipeError(f"{where}[{number}]: {table['kind']} is listed twice")
         built.append((table["kind"], item))
     return tuple(built)
-
-
-def _check_scales(item: Any, where: str) -> None:
-    """A threshold of 0.5 on a scale from 1 to 10 keeps everything and says nothing: it is refused."""
-    for name, (low, high) in getattr(item, "scales", {}).items():
-        value = getattr(item, name)
-        if not low <= value <= high:
-            raise RecipeError(f"{where}.{name}: its score lies on a scale from {low:g} to {high:g}, and {value:g} is off it")
 
 
 def _build_tasks(tables: tuple[dict[str, Any], ...]) -> tuple[WeightedTask, ...]:

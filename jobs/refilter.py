@@ -100,7 +100,7 @@ def refilter(recipe: Recipe, scores_rejected: bool) -> Refiltered:
     columns = [table[name].to_pylist() for name in ("disposition", "stage", "reason")]
     before: list[Outcome] = list(zip(*columns, strict=True))
     decided = list(zip(*(decisions.columns[name] for name in ("disposition", "stage", "reason")), strict=True))
-    names = {step.name for step in steps} | {table["kind"] for table in _stored_recipe(recipe.output)["filter"]}
+    names = {step.name for step in steps} | {table.get("name", table["kind"]) for table in _stored_recipe(recipe.output)["filter"]}
     after: list[Outcome] = [
         (now if now[0] else UNDECIDED if unknown else ("accepted", "", "") if was[1] in names else was)
         for was, now, unknown in zip(before, decided, decisions.undecided.tolist(), strict=True)
@@ -119,13 +119,14 @@ def check_same_scores(recipe: Recipe, stored: dict[str, Any]) -> None:
         raise RecipeError(f"source: {recipe.output} was made of another one")
     if recipe.clip_filters and (other := [name for name in CLIP_KEYS if resolved["clip"][name] != stored.get("clip", {}).get(name)]):
         raise RecipeError(f"clip.{other[0]}: the run used another one; a new run is wanted")
-    then = {table["kind"]: table for table in stored["filter"]}
-    for number, ((kind, item), table) in enumerate(zip(recipe.filters, resolved["filter"], strict=True)):
-        if kind not in then:
-            raise RecipeError(f"filter[{number}]: '{kind}' was not in the run, so there are no scores to judge by; a new run is wanted")
+    then = {table.get("name", table["kind"]): table for table in stored["filter"]}
+    for number, ((filter_name, item), table) in enumerate(zip(recipe.filters, resolved["filter"], strict=True)):
+        if then.get(filter_name, {}).get("kind") != table["kind"]:
+            reason = f"'{filter_name}' was not in the run, so there are no scores to judge by; a new run is wanted"
+            raise RecipeError(f"filter[{number}]: {reason}")
         for name in getattr(item, "measured_by", ()):
-            if table[name] != then[kind].get(name):
-                change = f"was {json.dumps(then[kind].get(name))}, the recipe now says {json.dumps(table[name])}"
+            if table[name] != then[filter_name].get(name):
+                change = f"was {json.dumps(then[filter_name].get(name))}, the recipe now says {json.dumps(table[name])}"
                 raise RecipeError(f"filter[{number}].{name}: {change}, which changes what is measured; a new run is wanted")
 
 

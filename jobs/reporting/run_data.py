@@ -48,7 +48,7 @@ class RunData:
     @property
     def stages(self) -> list[str]:
         """Where samples can be left out, in the order in which they pass."""
-        kinds = [table["kind"] for name in ("filter", "annotator") for table in self.recipe.get(name, ())]
+        kinds = [table.get("name", table["kind"]) for name in ("filter", "annotator") for table in self.recipe.get(name, ())]
         known = ["read", "open", *kinds, "tokenize", "decode", "merge"]
         return known + sorted({reason.stage for reason in self.reasons} - set(known))
 

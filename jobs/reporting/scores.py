@@ -40,11 +40,13 @@ def scores(data: RunData) -> str:
     charts = []
     for table in data.recipe["filter"]:
         kind = FILTERS.get(table["kind"])
-        for score in kind.scores if kind else ():
+        prefix = f"{table['name']}_" if "name" in table else ""
+        for own in kind.scores if kind else ():
+            score = prefix + own
             column = read_ledger_column(data.output, score)
             values = np.full(len(accepted), np.nan) if column is None else column.cast(pa.float64()).to_numpy(zero_copy_only=False)
             if np.isfinite(values).any():
-                charts.append(_chart(score, values, accepted, _thresholds(data, table, score, values)))
+                charts.append(_chart(score, values, accepted, _thresholds(data, table, own, values)))
     if not charts:
         return ""
     note = (

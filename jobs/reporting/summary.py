@@ -55,7 +55,7 @@ def funnel(data: RunData) -> str:
         reasons = {reason: count for reason, count in data.reasons.items() if reason.stage == stage}
         lost = {name: sum(count for reason, count in reasons.items() if reason.disposition == name) for name in DISPOSITIONS[1:]}
         left -= sum(lost.values())
-        if not reasons and stage not in {table["kind"] for table in data.recipe.get("filter", ())}:
+        if not reasons and stage not in {table.get("name", table["kind"]) for table in data.recipe.get("filter", ())}:
             continue
         parts = [("", left / total)] + [(name, number / total) for name, number in lost.items()]
         value = f"{left:,}" + (f' <span class="soft">&minus;{sum(lost.values()):,}</span>' if reasons else "")

@@ -23,7 +23,7 @@ def judge(rule, **images):
     return verdict
 
 
-@pytest.mark.parametrize(("high", "keep"), [(100, False), (119, False), (120, True), (255, True)])
+@pytest.mark.parametrize(("high", "keep"), [(100, False), (117, False), (118, True), (255, True)])
 def test_the_spread_of_brightness_decides(high, keep):
     verdict = judge(FlatPicture(), image=two_grays(100, high))
     assert (verdict.keep, verdict.reason) == (keep, "" if keep else "flat_picture")

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from filters.flat_picture import FlatPicture
 from jobs.__main__ import main
 from jobs.report import write_report
 from jobs.reporting.scores import NUM_BINS, bin_edges
@@ -40,7 +41,7 @@ def test_the_report_draws_every_score_with_its_threshold(output):
     page = (output / "report.html").read_text()
     for score in ("num_bytes", "most_bytes", "num_pixels", "num_frames", "aspect_ratio", "luma_std"):
         assert f'<b class="key">{score}</b>' in page
-    assert "max_aspect 1.4" in page and "min_luma_std 10" in page
+    assert "max_aspect 1.4" in page and f"min_luma_std {FlatPicture().min_luma_std:g}" in page
     ledger = pq.read_table(output / "ledger")
     chart = page.split('<b class="key">aspect_ratio</b>')[1].split("</figure>")[0]
     counted = sum(int(part.split(": ")[1].split('"')[0]) for part in chart.split('<span title="')[1:])
