@@ -1,6 +1,6 @@
 """How many planted bad samples the filters find, and how many good ones they lose.
 
-    python -m benchmarks.planted --count 1000 --output DIR [--recipe FILE]
+    python -m benchmarks.planted --count 1000 --output DIR [--also ocr] [--recipe FILE]
 
     DIR/shards/00000.tar ...    photographs with captions, good and planted, as img2dataset has them; copies lie in another shard
     DIR/truth.jsonl             key, class, kind, photo, of: the key of the sample that a duplicate shows again
@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.planted_captions import BLOCKED_WORDS, CAPTION_PLANTERS, CaptionPlanter
-from benchmarks.planted_pictures import NEAR_DUPLICATES, PLANTERS, Planter, variant
+from benchmarks.planted_pictures import COPIES, PLANTERS, Planter, variant
 from benchmarks.planted_report import decide, print_report
 from pipeline.images import decode_rgb, decode_thumbnail
 from pipeline.samples import Sample
@@ -45,7 +45,7 @@ SHARES = {  # of the set; what is left is good
     **dict.fromkeys(("blank", "near_solid"), 0.04),
     **dict.fromkeys(("blurred", "bordered", "screenshot", "other_language"), 0.06),
     **dict.fromkeys(("soft", "text_laden", "blocked_words", "unsafe_in_table", "opted_out"), 0.03),
-    **{"junk_caption": 0.09, "wrong_caption": 0.04, "exact_duplicate": 0.03, "near_duplicate": 0.05},
+    **{"junk_caption": 0.09, "wrong_caption": 0.04, "exact_duplicate": 0.03, "near_duplicate": 0.04, "cropped_duplicate": 0.01},
 }
 GOOD = "good"
 
@@ -73,6 +73,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=1000, help="samples (default: 1000)")
     parser.add_argument("--output", required=True, help="folder; what is in it is replaced")
     parser.add_argument("--recipe", default="", help="whose [[filter]] are asked (default: all that need no weights)")
+    parser.add_argument("--also", nargs="+", default=[], metavar="KIND", help="further filters, with their defaults: ocr")
     parser.add_argument("--photos", action="append", default=[], help="a folder with more photographs; may be given more than once")
     parser.add_argument("--half", choices=["all", "tune", "report"], default="all", help="which photographs (default: all)")
     parser.add_argument("--shards", type=int, default=8)
@@ -81,7 +82,7 @@ def main() -> int:
     photographs = read_photographs([Path(folder) for folder in args.photos], args.half)
     truth = plant(Path(args.output), photographs, args.count, num_shards=args.shards, seed=args.seed)
     print(f"{len(truth)} samples from {len(photographs)} photographs ({args.half}), seed {args.seed}\n")
-    print_report(decide(args.output, args.recipe, BLOCKED_WORDS), [asdict(item) for item in truth])
+    print_report(decide(args.output, args.recipe, BLOCKED_WORDS, args.also), [asdict(item) for item in truth])
     return 0
 
 
@@ -147,8 +148,8 @@ def draw(item: Planted, by_key: dict[str, Planted], photographs: dict[str, Photo
     image = variant(photo.image, rng)
     own = np.random.default_rng([seed, int(item.key), 1])
     quality = int(own.integers(75, 96))
-    if item.label == "near_duplicate":
-        image, quality = NEAR_DUPLICATES[item.kind](image, own), int(own.integers(45, 75))
+    if item.label in COPIES:
+        image, quality = COPIES[item.label][item.kind](image, own), int(own.integers(45, 75))
     elif planter := PLANTERS.get(item.label):
         image = planter[item.kind](image, own)
     caption = _caption(photo.caption, own)
@@ -160,9 +161,7 @@ def draw(item: Planted, by_key: dict[str, Planted], photographs: dict[str, Photo
 
 
 def _kinds(label: str) -> dict[str, Planter] | dict[str, CaptionPlanter] | dict[str, None]:
-    if label == "near_duplicate":
-        return NEAR_DUPLICATES
-    return PLANTERS.get(label) or CAPTION_PLANTERS.get(label) or {label: None}
+    return COPIES.get(label) or PLANTERS.get(label) or CAPTION_PLANTERS.get(label) or {label: None}
 
 
 def _caption(caption: str, rng: np.random.Generator) -> str:

@@ -163,11 +163,9 @@ def unchanged(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
     return photo
 
 
-NEAR_DUPLICATES: dict[str, Planter] = {
-    "resized": resized,
-    "recompressed": unchanged,
-    "slightly cropped": slightly_cropped,
-    "colour shifted": colour_shifted,
+COPIES: dict[str, dict[str, Planter]] = {
+    "near_duplicate": {"resized": resized, "recompressed": unchanged, "colour shifted": colour_shifted},
+    "cropped_duplicate": {"slightly cropped": slightly_cropped},
 }
 
 

@@ -21,9 +21,9 @@ NEEDS = {  # classes that no filter without weights is meant to find
     "soft": "not aimed at",
     "text_laden": "ocr",
     "wrong_caption": "CLIP",
-    "near_duplicate": "near duplicates",
+    "cropped_duplicate": "CLIP: near_duplicates",
 }
-PAIRED = ("exact_duplicate", "near_duplicate")
+PAIRED = ("exact_duplicate", "near_duplicate", "cropped_duplicate")
 GOOD = "good"
 
 
@@ -45,12 +45,15 @@ def weightless_filters(blocked_words: Sequence[str]) -> list[dict[str, Any]]:
         {"kind": "metadata_range", "name": "punsafe", "column": "punsafe", "max": 0.5},
         {"kind": "robots"},
         {"kind": "exact_duplicates"},
+        {"kind": "perceptual_duplicates"},
     ]
 
 
-def decide(output: str, recipe_file: str, blocked_words: Sequence[str]) -> dict[str, Fate]:
-    """Every key's fate, by the filters of a recipe, or by those that need no weights."""
-    tables = load_tables(recipe_file, []) if recipe_file else {"filter": weightless_filters(blocked_words)}
+def decide(output: str, recipe_file: str, blocked_words: Sequence[str], also: Sequence[str] = ()) -> dict[str, Fate]:
+    """Every key's fate, by the filters of a recipe, or by those that need no weights and those of the kinds `also`."""
+    tables: dict[str, Any] = {"filter": [*weightless_filters(blocked_words), *({"kind": kind} for kind in also)]}
+    if recipe_file:
+        tables = load_tables(recipe_file, [])
     run = Path(output) / "run"
     shutil.rmtree(run, ignore_errors=True)
     tables |= {"output": str(run), "source": {"kind": "webdataset", "path": str(Path(output) / "shards" / "*.tar")}}
@@ -66,9 +69,13 @@ def recalls(fates: Mapping[str, Fate], truth: Sequence[Mapping[str, str]]) -> di
     """Of every planted class, the share that is left out; of duplicates, the share of pairs of which one is."""
     caught = defaultdict(list)
     for item in truth:
-        out = bool(fates[item["key"]].reason) or (item["label"] in PAIRED and bool(fates[item["of"]].duplicate_of))
-        caught[item["label"]].append(out)
+        caught[item["label"]].append(_is_caught(item, fates))
     return {label: sum(each) / len(each) for label, each in caught.items() if label != GOOD}
+
+
+def _is_caught(item: Mapping[str, str], fates: Mapping[str, Fate]) -> bool:
+    """Of a pair of copies it does not matter which of the two is left out."""
+    return bool(fates[item["key"]].reason) or (item["label"] in PAIRED and bool(fates[item["of"]].duplicate_of))
 
 
 def lost(fates: Mapping[str, Fate], truth: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
@@ -85,8 +92,8 @@ def print_report(fates: Mapping[str, Fate], truth: Sequence[Mapping[str, str]]) 
         if label == GOOD:
             continue
         items = [item for item in truth if item["label"] == label]
-        stages = Counter(fates[item["key"]].stage for item in items if fates[item["key"]].reason)
-        missed = Counter(item["kind"] for item in items if not fates[item["key"]].reason) if recall[label] < 1 else Counter()
+        stages = Counter(fates[item["key"]].stage or fates[item["of"]].stage for item in items if _is_caught(item, fates))
+        missed = Counter(item["kind"] for item in items if not _is_caught(item, fates))
         print(f"| {label} | {len(items)} | {recall[label]:.3f} | {_listed(stages)} | {_listed(missed)} | {NEEDS.get(label, '')} |")
     gone = lost(fates, truth)
     print(f"\nGood samples lost: {len(gone)} of {good} ({len(gone) / good:.2%})")

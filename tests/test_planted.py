@@ -1,11 +1,12 @@
 """A small planted set: the filters that need no weights find what is planted, and lose next to nothing that is good."""
 
 import json
+import sys
 from dataclasses import asdict
 
 import pytest
 
-from benchmarks.planted import GOOD, SHARES, plant, read_photographs
+from benchmarks.planted import GOOD, SHARES, main, plant, read_photographs
 from benchmarks.planted_captions import BLOCKED_WORDS
 from benchmarks.planted_report import NEEDS, decide, lost, print_report, recalls
 
@@ -51,3 +52,14 @@ def test_the_report_is_a_table(planted, capsys):
     print_report(fates, truth)
     out = capsys.readouterr().out
     assert "| blank | 5 | 1.000 | flat_picture 5 |" in out and "Good samples lost: " in out and "| duplicate | " in out
+
+
+def test_the_filters_of_a_recipe_can_be_asked(monkeypatch, capsys, tmp_path):
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text('output = "elsewhere"\n[[filter]]\nkind = "flat_picture"\n')
+    arguments = ["--count", "40", "--half", "report", "--shards", "2", "--output", str(tmp_path / "set"), "--recipe", str(recipe)]
+    monkeypatch.setattr(sys, "argv", ["planted", *arguments])
+    assert main() == 0
+    out = capsys.readouterr().out
+    assert "| blank | 2 | 1.000 | flat_picture 2 |" in out and "| bordered | 2 | 0.000 |" in out
+    assert not (tmp_path / "elsewhere").exists()

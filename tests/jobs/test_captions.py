@@ -203,7 +203,7 @@ def test_a_model_that_is_not_there_is_refused_before_any_work(tmp_path, pictures
 
 
 def test_the_snippets_of_the_page_about_captions_are_recipes(tmp_path):
-    page = (ROOT / "docs" / "_captions_section.md").read_text()
+    page = (ROOT / "docs" / "captions.md").read_text()
     snippets = [part.partition("```")[0] for part in page.split("```toml\n")[1:]]
     assert len(snippets) >= 3
     for number, snippet in enumerate(snippets):

@@ -114,7 +114,7 @@ def test_the_plan_says_which_scores_are_on_and_from_where(tmp_path, weights, cap
     recipe, _ = recipe_in(tmp_path, weights)
     assert main(["prepare", str(recipe), "--dry-run"]) == 0
     said = capsys.readouterr().out
-    assert f"clip        {weights['clip']} (auto) for clip_score, aesthetic, safety, watermark\n" in said
+    assert f"clip        {weights['clip']} (auto) for filter clip_score, filter aesthetic, filter safety, filter watermark\n" in said
     assert f"weights     aesthetic: {weights['aesthetic']}\n" in said
     assert main(["prepare", str(write_recipe(tmp_path / "off", SHAPES)[0]), "--dry-run"]) == 0
     assert "clip        off\n" in capsys.readouterr().out
@@ -164,7 +164,7 @@ def test_other_weights_are_another_run(tmp_path, weights, quiet, capsys):
     assert main(["prepare", str(recipe), "--set", "clip.batch_size=3"]) == 0
     write_aesthetic(head, seed=5)
     assert main(["prepare", str(recipe)]) == 5
-    assert "fingerprints.filter.aesthetic" in capsys.readouterr().err
+    assert "fingerprints.filter aesthetic" in capsys.readouterr().err
     assert main(["prepare", str(recipe), "--set", f"clip.model={write_clip(tmp_path / 'other', seed=8)}"]) == 5
 
 
