@@ -15,7 +15,7 @@ WEIGHTLESS = [label for label in SHARES if label not in NEEDS]
 
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory):
-    """120 samples from the half of the photographs on which no threshold was chosen, and their fates."""
+    """120 samples from the half of the photographs that is for reporting, and their fates."""
     folder = tmp_path_factory.mktemp("planted")
     truth = [asdict(item) for item in plant(folder, read_photographs([], "report"), 120, num_shards=3, seed=5)]
     return folder, truth, decide(str(folder), "", BLOCKED_WORDS)
