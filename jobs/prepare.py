@@ -14,9 +14,10 @@ from filters.stage import AnnotatorStage, named_rule
 from jobs.progress import Progress, print_funnel
 from jobs.recipe import Recipe
 from pipeline import paths
-from pipeline.decide_units import decide_units, write_signatures
+from pipeline.decide_units import SIGNATURES_FOLDER, decide_units, write_signatures
 from pipeline.errors import RecipeError, ResumeError
 from pipeline.executor import run_inprocess
+from pipeline.ledger import LEDGER_FOLDER
 from pipeline.merge import Identity, merge_units
 from pipeline.shards.manifest import Manifest, load_manifest
 from pipeline.shards.schema import MANIFEST, TOKENS_FOLDER
@@ -82,6 +83,7 @@ class Plan:
                 f"annotators  {', '.join(kind for kind, _ in recipe.annotators) or 'none'}",
                 f"tasks       {tasks}",
                 f"tokens      target {recipe.tokens.target_size}²; sequences of at most {recipe.tokens.max_tokens}, {self.job.token_dtype}",
+                f"passes      {'score, decide over the whole run, encode what is kept' if len(self.passes) > 1 else 'one'}",
                 f"executor    {recipe.run.executor}",
                 f"output      {recipe.output}",
             ]
@@ -153,7 +155,8 @@ def prepare(plan: Plan) -> Manifest:
         paths.remove_tree(plan.work_folder)
         print(f"{recipe.output}: already done")
         return load_manifest(tokens_folder)
-    for folder in (plan.work_folder, tokens_folder, recipe.output, paths.join(recipe.output, "ledger")):
+    beside = (paths.join(recipe.output, name) for name in (LEDGER_FOLDER, SIGNATURES_FOLDER))
+    for folder in (plan.work_folder, tokens_folder, recipe.output, *beside):
         paths.remove_temporaries(folder)
     for part in plan.passes:
         _do_pass(plan, part)

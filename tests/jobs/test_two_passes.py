@@ -11,6 +11,7 @@ import pytest
 from jobs import prepare
 from jobs.__main__ import main
 from jobs.recipe import load_recipe
+from pipeline import paths
 from pipeline.shards.reader import TokenShards
 from tests.jobs.recipes import ROOT, write_recipe
 
@@ -107,11 +108,14 @@ def test_a_run_that_is_cut_short_anywhere_ends_in_the_same_bytes(tmp_path, pictu
         if at == "merge":
             patch.setattr(prepare, "_merge", fall)
         assert main(["prepare", str(recipe)]) == 128 + signal.SIGINT
+    for folder in ("signatures", "_work"):  # as a kill in the middle of a write leaves one
+        (output / folder).mkdir(exist_ok=True)
+        (output / folder / f"part-00000.parquet.1234{paths.TEMPORARY_SUFFIX}").touch()
     done = {path.name for path in (output / "_work").glob("*.json")}
     assert len([name for name in done if "scores" in name]) == (2 if at == "score" else 4)
     assert main(["prepare", str(recipe)]) == 0
     assert digests(output) == digests(quiet)
-    assert not (output / "_work").exists()
+    assert not (output / "_work").exists() and not list(output.rglob("*.tmp"))
 
 
 def test_what_is_left_out_is_not_encoded(tmp_path, pictures, monkeypatch):
