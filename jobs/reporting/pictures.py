@@ -8,7 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
 
+from filters import FILTERS
 from jobs.inspection.decode import image_codes, load_vq
+from jobs.reporting.charts import number
 from jobs.reporting.page import image, section, text
 from jobs.reporting.run_data import RunData, ledger_rows
 from pipeline.dice import dice
@@ -23,7 +25,6 @@ NUM_CANDIDATES = 200  # sequences among which NUM_PAIRS are drawn where no origi
 MAX_LEFT_OUT = 24
 SIDE = 320  # pixels of a thumbnail's longer side
 QUALITY = 85  # JPEG
-ACCEPTED_SCORES = 3  # scores shown below a sample that was left out
 
 
 def pick_keys(shards: TokenShards, available: Iterable[str], seed: int, count: int = NUM_PAIRS) -> list[str]:
@@ -101,7 +102,7 @@ def _left_out_figure(data: RunData, row: Mapping[str, Any], original: bytes | No
             shown = _thumbnail(decode_thumbnail(original, SIDE // 2), row["caption"] or row["key"])
         except PictureError as error:
             shown = f'<div class="blank">{text(error.reason)}</div>'
-    details = [text(row["error_message"])] if row["error_message"] else [text(score) for score in _scores(row)]
+    details = [text(row["error_message"])] if row["error_message"] else [text(score) for score in scores_of(data, row)]
     size = f"{row['original_width']}x{row['original_height']}" if row["original_width"] else ""
     why = f'<span><i class="swatch {text(row["disposition"])}"></i> {text(row["stage"])}: {text(row["reason"])}</span>'
     caption = f'<bdi dir="auto">{text(row["caption"])}</bdi>' if row["caption"] else ""
@@ -109,10 +110,14 @@ def _left_out_figure(data: RunData, row: Mapping[str, Any], original: bytes | No
     return f"<figure>{shown}<figcaption>{why}{caption}{key}</figcaption></figure>"
 
 
-def _scores(row: Mapping[str, Any]) -> list[str]:
-    """The last scores that the sample got: those of the stage that left it out are among them."""
-    scores = [f"{name} {value:.4g}" for name, value in row.items() if isinstance(value, float) and name != "upscale"]
-    return scores[-ACCEPTED_SCORES:]
+def scores_of(data: RunData, row: Mapping[str, Any]) -> list[str]:
+    """The scores by which a sample was left out: those of the filter that did it, and whose copy it is."""
+    table = next((table for table in data.recipe.get("filter", ()) if table.get("name", table["kind"]) == row["stage"]), None)
+    kind = FILTERS.get(table["kind"]) if table else None
+    prefix = f"{table['name']}_" if table and "name" in table else ""
+    names = [prefix + name for name in (kind.scores if kind else ())]
+    found = [f"{name} {number(row[name])}" for name in names if isinstance(row.get(name), float)]
+    return [*found, *([f"copy of {row['duplicate_of']}"] if row.get("duplicate_of") else [])]
 
 
 def _original(original: bytes | None, row: Mapping[str, Any], sequence: TokenSequence) -> str:

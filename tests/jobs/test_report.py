@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from jobs.report import write_report
-from jobs.reporting.pictures import pick_keys
+from jobs.reporting.pictures import pick_keys, scores_of
+from jobs.reporting.run_data import RunData
 from pipeline.errors import VerificationError
 from pipeline.shards.reader import TokenShards
 from tests.jobs.inspection.outputs import prepare_small, small_sequences
@@ -243,3 +244,13 @@ def test_pictures_in_the_page_are_small(prepared, output):
     Image.fromarray(np.zeros((2000, 3000, 3), np.uint8)).save(file, "PNG")
     _, page = report(output, originals(prepared) | {"picture_7": file.getvalue()})
     assert max(int(image["width"]) for image in page.images) <= 384
+
+
+def test_a_sample_that_was_left_out_is_shown_with_the_scores_that_decided():
+    filters = [{"kind": "aspect_ratio"}, {"kind": "metadata_range", "name": "watermarks"}, {"kind": "exact_duplicates"}]
+    data = RunData("out", recipe={"filter": filters})
+    row = {"aspect_ratio": 3.5, "caption_chars": 12.0, "watermarks_metadata_number": 0.75, "watermarks_metadata_number_known": 1.0}
+    shown = {stage: scores_of(data, row | {"stage": stage}) for stage in ("aspect_ratio", "watermarks", "tokenize")}
+    assert shown["aspect_ratio"] == ["aspect_ratio 3.5"] and shown["tokenize"] == []
+    assert shown["watermarks"] == ["watermarks_metadata_number_known 1", "watermarks_metadata_number 0.75"]
+    assert scores_of(data, row | {"stage": "exact_duplicates", "duplicate_of": "000012"}) == ["copy of 000012"]
