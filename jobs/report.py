@@ -22,7 +22,7 @@ def write_report(output: str, originals: Mapping[str, bytes]) -> str:
     Raises:
         VerificationError: Something in the output is damaged.
     """
-    data = read_run(output)
+    data = read_run(output, originals.keys())
     sections = [
         summary.head(data),
         summary.funnel(data),

@@ -2,7 +2,7 @@
 
 import heapq
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,8 +53,11 @@ class RunData:
         return known + sorted({reason.stage for reason in self.reasons} - set(known))
 
 
-def read_run(output: str) -> RunData:
+def read_run(output: str, available: Collection[str] = ()) -> RunData:
     """Read what there is.
+
+    Args:
+        available: Keys whose originals can be shown: of the samples that were left out, these come first.
 
     Raises:
         VerificationError: Something that is there is damaged.
@@ -66,7 +69,7 @@ def read_run(output: str) -> RunData:
         data.seed = int(data.recipe.get("seed", 0))
     if paths.exists(paths.join(output, TOKENS_FOLDER, MANIFEST)):
         data.shards = TokenShards(output)
-        _read_left_out(data)
+        _read_left_out(data, available)
     data.train_log = list(_read_lines(paths.join(output, TRAIN_LOG)))
     data.samples = list(_read_lines(paths.join(output, SAMPLES_LIST)))
     return data
@@ -96,7 +99,7 @@ def read_ledger_column(output: str, name: str) -> pa.ChunkedArray | None:
     return pa.chunked_array([chunk for part in parts for chunk in part.chunks]) if parts else None
 
 
-def _read_left_out(data: RunData) -> None:
+def _read_left_out(data: RunData, available: Collection[str]) -> None:
     """Count samples by reason, and keep some rows of each, drawn by seed and key."""
     kept: dict[Reason, list[tuple[float, int, dict[str, Any]]]] = {}
     counts: dict[Reason, int] = {}
@@ -110,7 +113,8 @@ def _read_left_out(data: RunData) -> None:
                 reason = Reason(row["disposition"], row["stage"], row["reason"])
                 counts[reason] = counts.get(reason, 0) + 1
                 number += 1
-                place = (-dice(data.seed, row["key"], "report").random(), number, row)
+                turn = dice(data.seed, row["key"], "report").random() + (row["key"] not in available)
+                place = (-turn, number, row)
                 heap = kept.setdefault(reason, [])
                 (heapq.heappush if len(heap) < EXAMPLES_A_REASON else heapq.heappushpop)(heap, place)
     data.reasons = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0].stage, item[0].reason)))

@@ -14,7 +14,7 @@ from PIL import Image
 
 from jobs.report import write_report
 from jobs.reporting.pictures import pick_keys, scores_of
-from jobs.reporting.run_data import RunData
+from jobs.reporting.run_data import RunData, read_run
 from pipeline.errors import VerificationError
 from pipeline.shards.reader import TokenShards
 from tests.jobs.inspection.outputs import prepare_small, small_sequences
@@ -254,3 +254,9 @@ def test_a_sample_that_was_left_out_is_shown_with_the_scores_that_decided():
     assert shown["aspect_ratio"] == ["aspect_ratio 3.5"] and shown["tokenize"] == []
     assert shown["watermarks"] == ["watermarks_metadata_number_known 1", "watermarks_metadata_number 0.75"]
     assert scores_of(data, row | {"stage": "exact_duplicates", "duplicate_of": "000012"}) == ["copy of 000012"]
+
+
+def test_samples_left_out_whose_pictures_can_be_shown_come_first(output):
+    reason, rows = next((reason, kept) for reason, kept in read_run(str(output)).left_out.items() if len(kept) > 1)
+    for row in rows:
+        assert read_run(str(output), {row["key"]}).left_out[reason][0]["key"] == row["key"]
