@@ -49,7 +49,7 @@ class Filter(Protocol):
         is_guard = True       what it rejects is too dear or too dangerous to measure further
         needs_clip = True     samples come with `embeddings` of their pictures, see filters/clip_stage.py
         needs_clip_text = True  and of their captions
-        check_clip(clip)      raises RecipeError where its weights were made for another CLIP model
+        head_file             a property: a head on CLIP's vectors (filters/heads.py), which is checked, too
         compares              a property: it decides over the whole run, by
         judge_run(view)       -> the rows left out, a Ruling each
         thresholds            option -> the score that it is held against, for the report's histograms

@@ -9,11 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
-from filters.clip import ClipModel
-from filters.clip_stage import image_embeddings
-from filters.heads import Head, check_dimension, read_head
+from filters.heads import HeadFile
 from filters.quantile import all_but_the_good
-from pipeline import paths
 from pipeline.run_view import Ruling, RunView
 from pipeline.samples import Sample
 from pipeline.stage import Measured, Needs
@@ -38,32 +35,15 @@ class Aesthetic:
     def compares(self) -> bool:
         return self.top_fraction < 1
 
-    def check(self) -> None:
-        self._read()
-
-    def check_clip(self, clip: ClipModel) -> None:
-        check_dimension(self._read(), clip, "filter aesthetic")
-
-    def fingerprint(self) -> str:
-        return paths.sha256(self.weights)
-
-    def setup(self) -> None:
-        _ = self.head
+    @cached_property
+    def head_file(self) -> HeadFile:
+        return HeadFile(self.weights, ("layers_0_2_4_6_7", "linear"), linear_is_probability=False, where="filter aesthetic")
 
     def measure(self, samples: list[Sample]) -> list[Measured]:
-        lowest = (min((self.head(vector) for vector in image_embeddings(sample)), default=None) for sample in samples)
-        return [Measured() if score is None else Measured({"aesthetic": score}) for score in lowest]
+        return self.head_file.measure(samples, "aesthetic", min)
 
     def judge(self, scores: Mapping[str, float]) -> str:
         return "not_aesthetic" if not self.compares and scores["aesthetic"] < self.min_score else ""
 
     def judge_run(self, view: RunView) -> Mapping[int, Ruling]:
         return all_but_the_good(view, "aesthetic", (self.min_score, self.top_fraction), "not_aesthetic")
-
-    @cached_property
-    def head(self) -> Head:
-        """Read once a worker; not by `check`, so that it does not travel with the plan."""
-        return self._read()
-
-    def _read(self) -> Head:
-        return read_head(self.weights, ("layers_0_2_4_6_7", "linear"), linear_is_probability=False, where="filter aesthetic")

@@ -95,7 +95,7 @@ class EvaluationDuplicates:
                 hashes = picture_hash(sample.images[role])
             except PictureError as error:
                 raise SampleError(sample.key, error.reason, f"{role}: {error.message}") from error
-            for name, each in zip(self.scores, hashes or (), strict=False):
+            for name, each in zip(self.scores[:2], hashes, strict=True) if hashes else ():
                 distance = float(np.bitwise_count(self._hashes_E ^ np.frombuffer(each, np.uint64)).min())
                 scores[name] = min(distance, scores.get(name, BITS))
         if self.embeddings and EMBEDDING in sample.embeddings:

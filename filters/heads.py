@@ -17,16 +17,20 @@ CLIP-based NSFW detector (linear_1_2_..., for L/14 and B/32 in the port to torch
 import io
 import pickle
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from safetensors import SafetensorError
 
 from filters.clip import ClipModel
+from filters.clip_stage import image_embeddings
 from pipeline import paths
 from pipeline.errors import RecipeError
+from pipeline.samples import Sample
+from pipeline.stage import Measured
 
 Layout = Literal["linear", "layers_0_2_4_6_7", "layers_0_to_16", "linear_1_2_..."]
 PROBABILITIES: tuple[Layout, ...] = ("linear_1_2_...", "layers_0_to_16", "linear")  # answers from 0 to 1
@@ -58,6 +62,41 @@ class Head:
             x = np.maximum(x, 0) if has_relu else x
         value = np.exp(-np.logaddexp(0.0, -x[0])) if self.is_probability else x[0]
         return float(np.float32(value))
+
+
+@dataclass(frozen=True)
+class HeadFile:
+    """A head's weights, as a filter names them. Read once a worker; `check` reads by itself, so that nothing travels with the plan."""
+
+    path: str
+    layouts: tuple[Layout, ...]  # those that make sense for the filter's score
+    linear_is_probability: bool  # a sigmoid follows a single linear layer
+    where: str  # the filter, for messages
+
+    def check(self, clip: ClipModel | None = None) -> None:
+        """
+        Raises:
+            RecipeError: No such file, none that is known, or one for vectors of another width than this CLIP's.
+        """
+        head = self._read()
+        if clip is not None:
+            check_dimension(head, clip, self.where)
+
+    def fingerprint(self) -> str:
+        """sha256 of the file."""
+        return paths.sha256(self.path)
+
+    def measure(self, samples: list[Sample], score: str, worst: Callable[..., float]) -> list[Measured]:
+        """The answer for the worst (`min` or `max`) picture of each sample; of one without a picture there is nothing to judge."""
+        answers = (worst((self.head(vector) for vector in image_embeddings(sample)), default=None) for sample in samples)
+        return [Measured() if answer is None else Measured({score: answer}) for answer in answers]
+
+    @cached_property
+    def head(self) -> Head:
+        return self._read()
+
+    def _read(self) -> Head:
+        return read_head(self.path, self.layouts, self.linear_is_probability, self.where)
 
 
 def read_head(path: str, layouts: Collection[Layout], linear_is_probability: bool, where: str) -> Head:

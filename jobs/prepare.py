@@ -100,8 +100,8 @@ def make_plan(recipe: Recipe) -> Plan:
         raise RecipeError("source: missing; a recipe for `prepare` says where its samples are")
     vocab = recipe.vocab()
     for _, item in (*recipe.filters, *recipe.annotators):
-        if hasattr(item, "check"):
-            item.check()
+        if hasattr(checks := getattr(item, "head_file", item), "check"):
+            checks.check()
     _check_clip(recipe)
     identity = recipe.data_identity()
     job = UnitJob(
@@ -182,8 +182,8 @@ def _check_clip(recipe: Recipe) -> None:
     except RecipeError as error:
         raise RecipeError(f"{error} (wanted by {_clip_users(recipe)})") from error
     for _, item in recipe.filters:
-        if hasattr(item, "check_clip"):
-            item.check_clip(recipe.clip)
+        if hasattr(item, "head_file"):
+            item.head_file.check(recipe.clip)
 
 
 def _clip_in_words(recipe: Recipe) -> str:

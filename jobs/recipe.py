@@ -113,7 +113,8 @@ class Recipe:
         identity["run"] = {"unit_size": self.run.unit_size, "score_rejected": self.run.score_rejected}
         identity["format_version"] = FORMAT_VERSION
         identity["fingerprints"] = {"vocabulary": self.vocab().fingerprint, "vq": self.vq.fingerprint()}
-        identity["fingerprints"] |= {f"filter {name}": item.fingerprint() for name, item in self.filters if hasattr(item, "fingerprint")}
+        files = {name: getattr(item, "head_file", item) for name, item in self.filters}
+        identity["fingerprints"] |= {f"filter {name}": item.fingerprint() for name, item in files.items() if hasattr(item, "fingerprint")}
         if self.clip_filters or self.scores_captions:  # device and batch size leave no trace
             identity["clip"] = {name: resolved["clip"][name] for name in ("model", "pretrained", "precision")}
             identity["fingerprints"]["clip"] = self.clip.fingerprint()
