@@ -10,7 +10,6 @@ Weights are random: the arithmetic is the same.
 """
 
 import argparse
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ import numpy as np
 import open_clip
 import torch
 
+from benchmarks.encode import seconds_of
 from filters.clip import ClipModel, LoadedClip
 from filters.clip_stage import ClipStage
 from pipeline.images import decode_rgb
@@ -55,7 +55,7 @@ def main() -> None:
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(args.rounds):
         for name, way in ways.items():
-            seconds[name].append(_seconds(way))
+            seconds[name].append(seconds_of(way))
     rates = {name: args.count / float(np.median(times)) for name, times in seconds.items()}
     print(
         f"{args.model}, {args.count} pictures of {args.size} x {args.size}, {torch.get_num_threads()} threads, torch {torch.__version__}\n"
@@ -86,12 +86,6 @@ class Naive:
             if self.with_text:
                 self.network.encode_text(self.tokenizer([sample.caption for sample in part]), normalize=True)
         return torch.cat(found).numpy()
-
-
-def _seconds(work: Callable[[], np.ndarray]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

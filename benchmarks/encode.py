@@ -68,8 +68,8 @@ def compare(reference: VQGAN, batched: LoadedChameleon, pixels: np.ndarray, roun
     slow, fast = [], []
     equal = float((one_at_a_time() == together()).mean())  # also the warm-up
     for _ in range(rounds):
-        slow.append(_seconds(one_at_a_time))
-        fast.append(_seconds(together))
+        slow.append(seconds_of(one_at_a_time))
+        fast.append(seconds_of(together))
     return len(pixels) / float(np.median(slow)), len(pixels) / float(np.median(fast)), equal
 
 
@@ -100,7 +100,8 @@ def drawn_pictures(count: int, size: int, seed: int) -> np.ndarray:
     return np.stack([np.asarray(apply_crop(p, plan_crop(p.size, (size, size)))) for p in pictures])
 
 
-def _seconds(work: Callable[[], np.ndarray]) -> float:
+def seconds_of(work: Callable[[], np.ndarray]) -> float:
+    """Wall time of one call."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start

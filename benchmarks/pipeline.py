@@ -19,8 +19,9 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.chameleon_size import write_chameleon_size
-from jobs.prepare import make_plan, prepare
+from jobs.prepare import prepare
 from jobs.recipe import Recipe, build_recipe
+from jobs.run_plan import make_plan
 from pipeline.buckets import choose_bucket, make_buckets
 from pipeline.images import apply_crop, decode_rgb, plan_crop
 from pipeline.samples import Sample

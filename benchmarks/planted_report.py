@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jobs.prepare import make_plan
 from jobs.recipe import build_recipe, load_tables
+from jobs.run_plan import make_plan
 from pipeline.decide_units import decide_units
 from pipeline.executor import run_inprocess
 from pipeline.unit_files import read_ledger, unit_files

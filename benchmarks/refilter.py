@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from jobs.__main__ import main as mgpt
 from jobs.recipe import load_recipe
-from jobs.refilter import refilter
+from jobs.refilter import refilter, stored_recipe
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
             for path in (Path(folder) / name).glob("*.parquet"):
                 pq.write_table(repeated(pq.read_table(path), args.rows), path)
         started = time.perf_counter()
-        result = refilter(load_recipe(args.recipe, [*settings, "filter.2.max_aspect=1.4"]), scores_rejected=True)
+        result = refilter(load_recipe(args.recipe, [*settings, "filter.2.max_aspect=1.4"]), stored_recipe(folder))
         seconds = time.perf_counter() - started
     print("| rows | filters | samples that change sides | seconds |\n|---|---|---|---|")
     changed = sum(len(rows) for rows in result.changes().values())

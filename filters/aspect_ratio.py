@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from filters.pictures import worst
+from filters.pictures import one_score, worst
 from pipeline.samples import Sample
 from pipeline.stage import Measured, Needs
 
@@ -29,4 +29,4 @@ class AspectRatio:
 
     def _measure(self, sample: Sample) -> Measured:
         aspect = worst(sample, self.roles, lambda h: max(h.width, h.height) / min(h.width, h.height), max)
-        return Measured() if aspect is None else Measured({"aspect_ratio": aspect})
+        return one_score("aspect_ratio", aspect)

@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
-from filters.pictures import decoded
+from filters.pictures import decoded, one_score
 from pipeline.images import decode_thumbnail
 from pipeline.samples import Sample
 from pipeline.stage import Measured, Needs
@@ -39,7 +39,7 @@ class Borders:
 
     def measure(self, samples: list[Sample]) -> list[Measured]:
         found = [max(map(border_share, decoded(sample, self.roles, _decode)), default=None) for sample in samples]
-        return [Measured() if value is None else Measured({"border_share": value}) for value in found]
+        return [one_score("border_share", value) for value in found]
 
     def judge(self, scores: Mapping[str, float]) -> str:
         return "borders" if scores["border_share"] > self.max_share else ""

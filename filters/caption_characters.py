@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from filters.captions import is_letter, judged_caption
+from filters.reasons import first_reason
 from pipeline.samples import Sample
 from pipeline.stage import Measured, Needs
 
@@ -56,17 +57,16 @@ class CaptionCharacters:
         return [Measured() if caption is None else Measured(_measure(caption)) for caption in captions]
 
     def judge(self, scores: Mapping[str, float]) -> str:
-        for reason, is_so in (
-            ("caption_has_markup", not self.allow_markup and bool(scores["caption_markup"])),
-            ("caption_is_mojibake", not self.allow_mojibake and bool(scores["caption_mojibake"])),
-            ("caption_has_few_letters", scores["caption_letters"] < self.min_letters),
-            ("caption_has_many_digits", scores["caption_digits"] > self.max_digits),
-            ("caption_has_many_signs", scores["caption_signs"] > self.max_signs),
-            ("caption_is_in_capitals", scores["caption_capitals"] > self.max_capitals),
-        ):
-            if is_so:
-                return reason
-        return ""
+        return first_reason(
+            (
+                ("caption_has_markup", not self.allow_markup and bool(scores["caption_markup"])),
+                ("caption_is_mojibake", not self.allow_mojibake and bool(scores["caption_mojibake"])),
+                ("caption_has_few_letters", scores["caption_letters"] < self.min_letters),
+                ("caption_has_many_digits", scores["caption_digits"] > self.max_digits),
+                ("caption_has_many_signs", scores["caption_signs"] > self.max_signs),
+                ("caption_is_in_capitals", scores["caption_capitals"] > self.max_capitals),
+            )
+        )
 
 
 def _measure(caption: str) -> dict[str, float]:

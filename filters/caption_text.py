@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import ClassVar
 
 from filters.captions import UNSPACED, judged_caption
+from filters.reasons import first_reason
 from pipeline.samples import Sample
 from pipeline.stage import Measured, Needs
 
@@ -49,17 +50,16 @@ class CaptionText:
         return [self._measure(sample) for sample in samples]
 
     def judge(self, scores: Mapping[str, float]) -> str:
-        for reason, is_so in (
-            ("no_caption", not scores["caption_chars"]),
-            ("caption_too_short", scores["caption_chars"] < self.min_chars),
-            ("caption_has_url", not self.allow_urls and bool(scores["caption_urls"])),
-            ("caption_has_file_name", not self.allow_file_names and bool(scores["caption_file_names"])),
-            ("caption_has_few_words", scores["caption_words"] < self.min_words),
-            ("caption_repeats_itself", scores["caption_repetition"] >= self.max_repetition),
-        ):
-            if is_so:
-                return reason
-        return ""
+        return first_reason(
+            (
+                ("no_caption", not scores["caption_chars"]),
+                ("caption_too_short", scores["caption_chars"] < self.min_chars),
+                ("caption_has_url", not self.allow_urls and bool(scores["caption_urls"])),
+                ("caption_has_file_name", not self.allow_file_names and bool(scores["caption_file_names"])),
+                ("caption_has_few_words", scores["caption_words"] < self.min_words),
+                ("caption_repeats_itself", scores["caption_repetition"] >= self.max_repetition),
+            )
+        )
 
     def _measure(self, sample: Sample) -> Measured:
         caption = judged_caption(sample)

@@ -18,9 +18,8 @@ import numpy as np
 from PIL import Image
 
 from filters.clip import ClipModel, Describe, Embed, Embedded
-from filters.pictures import judged_roles
-from pipeline.errors import SampleError
-from pipeline.images import PictureError, decode_rgb
+from filters.pictures import judged_roles, read_picture
+from pipeline.images import decode_rgb
 from pipeline.samples import Drop, Sample
 from pipeline.stage import Model, Needs
 
@@ -89,10 +88,7 @@ class ClipStage:
         Raises:
             SampleError: It cannot be decoded.
         """
-        try:
-            image = decode_rgb(sample.images[role])
-        except PictureError as error:
-            raise SampleError(sample.key, error.reason, f"{role}: {error.message}") from error
+        image = read_picture(sample, role, decode_rgb)
         for step in self._prepare:
             image = step(image)
         return np.asarray(image)

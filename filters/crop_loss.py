@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from filters.pictures import worst
+from filters.pictures import one_score, worst
 from pipeline.buckets import fit_bucket, kept_fraction, make_buckets
 from pipeline.samples import ImageHeader, Sample
 from pipeline.stage import Measured, Needs
@@ -30,7 +30,7 @@ class CropLoss:
 
     def measure(self, samples: list[Sample]) -> list[Measured]:
         losses = (worst(sample, self.roles, self._loss, max) for sample in samples)
-        return [Measured() if loss is None else Measured({"crop_loss": loss}) for loss in losses]
+        return [one_score("crop_loss", loss) for loss in losses]
 
     def judge(self, scores: Mapping[str, float]) -> str:
         return "crop_loss_too_high" if scores["crop_loss"] > self.max_crop_loss else ""

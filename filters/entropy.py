@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
-from filters.pictures import decoded
+from filters.pictures import decoded, one_score
 from pipeline.images import decode_thumbnail
 from pipeline.samples import Sample
 from pipeline.stage import Measured, Needs
@@ -32,7 +32,7 @@ class Entropy:
 
     def measure(self, samples: list[Sample]) -> list[Measured]:
         found = [min(map(luma_entropy, decoded(sample, self.roles, _decode)), default=None) for sample in samples]
-        return [Measured() if value is None else Measured({"luma_entropy": value}) for value in found]
+        return [one_score("luma_entropy", value) for value in found]
 
     def judge(self, scores: Mapping[str, float]) -> str:
         return "low_entropy" if scores["luma_entropy"] < self.min_bits else ""

@@ -23,10 +23,9 @@ from filters.neighbours.embedding_pairs import unit
 from filters.neighbours.hash_pairs import BITS
 from filters.neighbours.libraries import require
 from filters.neighbours.picture_hash import picture_hash
-from filters.pictures import judged_roles
+from filters.pictures import judged_roles, read_picture
 from pipeline import paths
-from pipeline.errors import RecipeError, SampleError
-from pipeline.images import PictureError
+from pipeline.errors import RecipeError
 from pipeline.samples import Sample
 from pipeline.stage import Measured, Needs
 
@@ -91,10 +90,7 @@ class EvaluationDuplicates:
         """Of the nearest evaluation picture: differing bits, also of the mirror image, and the cosine."""
         scores: dict[str, float] = {}
         for role in judged_roles(sample, self.roles):
-            try:
-                hashes = picture_hash(sample.images[role])
-            except PictureError as error:
-                raise SampleError(sample.key, error.reason, f"{role}: {error.message}") from error
+            hashes = read_picture(sample, role, picture_hash)
             for name, each in zip(self.scores[:2], hashes, strict=True) if hashes else ():
                 distance = float(np.bitwise_count(self._hashes_E ^ np.frombuffer(each, np.uint64)).min())
                 scores[name] = min(distance, scores.get(name, BITS))

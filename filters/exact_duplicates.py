@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 
 from filters.keepers import all_but_the_best, equal_groups
 from filters.neighbours.signatures import digest, words_of
-from pipeline.errors import SampleError
-from pipeline.images import PictureError, decode_rgb
+from filters.pictures import read_picture
+from pipeline.images import decode_rgb
 from pipeline.run_view import Ruling, RunView
 from pipeline.samples import Sample
 from pipeline.stage import Measured, Needs
@@ -50,8 +50,5 @@ class ExactDuplicates:
         yield from words_of(sample, self.include_caption)
 
     def _pixels(self, sample: Sample, role: str) -> bytes:
-        try:
-            image = decode_rgb(sample.images[role])
-        except PictureError as error:
-            raise SampleError(sample.key, error.reason, f"{role}: {error.message}") from error
+        image = read_picture(sample, role, decode_rgb)
         return f"{image.width} x {image.height}".encode() + image.tobytes()

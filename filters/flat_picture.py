@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from PIL import Image, ImageStat
 
-from filters.pictures import decoded
+from filters.pictures import decoded, one_score
 from pipeline.images import decode_thumbnail
 from pipeline.samples import Sample
 from pipeline.stage import Measured, Needs
@@ -27,7 +27,7 @@ class FlatPicture:
 
     def measure(self, samples: list[Sample]) -> list[Measured]:
         lowest = [min(map(luma_std, decoded(sample, self.roles, self._thumbnail)), default=None) for sample in samples]
-        return [Measured() if spread is None else Measured({"luma_std": spread}) for spread in lowest]
+        return [one_score("luma_std", spread) for spread in lowest]
 
     def judge(self, scores: Mapping[str, float]) -> str:
         return "flat_picture" if scores["luma_std"] < self.min_luma_std else ""

@@ -27,6 +27,7 @@ from safetensors import SafetensorError
 
 from filters.clip import ClipModel
 from filters.clip_stage import image_embeddings
+from filters.pictures import one_score
 from pipeline import paths
 from pipeline.errors import RecipeError
 from pipeline.samples import Sample
@@ -73,14 +74,12 @@ class HeadFile:
     linear_is_probability: bool  # a sigmoid follows a single linear layer
     where: str  # the filter, for messages
 
-    def check(self, clip: ClipModel | None = None) -> None:
+    def check(self, clip: ClipModel) -> None:
         """
         Raises:
             RecipeError: No such file, none that is known, or one for vectors of another width than this CLIP's.
         """
-        head = self._read()
-        if clip is not None:
-            check_dimension(head, clip, self.where)
+        check_dimension(self._read(), clip, self.where)
 
     def fingerprint(self) -> str:
         """sha256 of the file."""
@@ -89,7 +88,7 @@ class HeadFile:
     def measure(self, samples: list[Sample], score: str, worst: Callable[..., float]) -> list[Measured]:
         """The answer for the worst (`min` or `max`) picture of each sample; of one without a picture there is nothing to judge."""
         answers = (worst((self.head(vector) for vector in image_embeddings(sample)), default=None) for sample in samples)
-        return [Measured() if answer is None else Measured({score: answer}) for answer in answers]
+        return [one_score(score, answer) for answer in answers]
 
     @cached_property
     def head(self) -> Head:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from filters.pictures import judged_roles
+from filters.reasons import first_reason
 from pipeline.samples import Sample
 from pipeline.stage import Measured, Needs
 
@@ -34,15 +35,14 @@ class ImageHeaderBounds:
         return [self._measure(sample) for sample in samples]
 
     def judge(self, scores: Mapping[str, float]) -> str:
-        for reason, is_so in (
-            ("too_few_bytes", scores["num_bytes"] < self.min_bytes),
-            ("too_many_bytes", scores["most_bytes"] > self.max_bytes),
-            ("too_many_pixels", scores["num_pixels"] > self.max_pixels),
-            ("too_many_frames", scores["num_frames"] > self.max_frames),
-        ):
-            if is_so:
-                return reason
-        return ""
+        return first_reason(
+            (
+                ("too_few_bytes", scores["num_bytes"] < self.min_bytes),
+                ("too_many_bytes", scores["most_bytes"] > self.max_bytes),
+                ("too_many_pixels", scores["num_pixels"] > self.max_pixels),
+                ("too_many_frames", scores["num_frames"] > self.max_frames),
+            )
+        )
 
     def _measure(self, sample: Sample) -> Measured:
         headers = [sample.headers[role] for role in judged_roles(sample, self.roles)]

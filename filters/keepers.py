@@ -8,19 +8,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from pipeline.run_view import Ruling, RunView
+from pipeline.run_view import Ruling, RunView, number_values
 
 
 def equal_groups(signatures: pa.ChunkedArray, alive: np.ndarray) -> list[list[int]]:
     """Rows [N] that are alive and have the same signature, in groups of at least two; nulls equal nothing."""
-    rows = np.flatnonzero(alive & signatures.is_valid().to_numpy())
-    if not len(rows):
-        return []
-    codes = pc.take(signatures, pa.array(rows)).combine_chunks().dictionary_encode()
-    codes = codes.combine_chunks() if isinstance(codes, pa.ChunkedArray) else codes
-    values = codes.indices.to_numpy(zero_copy_only=False)
+    rows, values = number_values(signatures, alive)
     order = np.argsort(values, kind="stable")
     starts = np.flatnonzero(np.diff(values[order], prepend=-1))
     return [rows[group].tolist() for group in np.split(order, starts[1:]) if len(group) > 1]

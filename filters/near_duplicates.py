@@ -9,10 +9,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from filters.neighbours.clusters import all_but_one_a_cluster, all_but_their_keepers
+from filters.neighbours.clusters import all_but_one_of_each
 from filters.neighbours.embedding_pairs import near_pairs
 from filters.neighbours.libraries import require
-from filters.neighbours.signatures import CONTEXT_BYTES, context, distinct, matrices, words_of
+from filters.neighbours.signatures import CONTEXT_BYTES, context, words_of
 from pipeline.errors import SampleError
 from pipeline.run_view import Ruling, RunView
 from pipeline.samples import Sample
@@ -50,16 +50,10 @@ class NearDuplicates:
         return ""
 
     def judge_run(self, view: RunView) -> Mapping[int, Ruling]:
-        rulings: dict[int, Ruling] = {}
-        rule = all_but_one_a_cluster if self.chained else all_but_their_keepers
         signatures = view.signatures("near_duplicates")
         if signatures.null_count == len(signatures) and view.pixels[view.alive].any():
             raise ValueError("near_duplicates: there are pictures, and no embedding of any: samples came without embeddings")
-        for rows, matrix in matrices(signatures, view.alive):
-            items, item_of = distinct(matrix)
-            del matrix  # it may be gigabytes
-            rulings |= rule(view, rows, item_of, self._pairs(items), "near_duplicate")
-        return rulings
+        return all_but_one_of_each(view, "near_duplicates", self._pairs, self.chained, "near_duplicate")
 
     def signature(self, sample: Sample) -> bytes | None:
         """Context, and the embedding, of length 1, as float16; None for a sample without one.

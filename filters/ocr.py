@@ -13,7 +13,7 @@ Source: Emu (arXiv 2309.15807), section 3.1, which drops pictures by the number 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,9 +23,9 @@ from PIL import Image, ImageDraw
 
 from filters.caption_text import WORD
 from filters.neighbours.libraries import require
-from filters.pictures import judged_roles
-from pipeline.errors import RecipeError, SampleError
-from pipeline.images import PictureError, decode_thumbnail
+from filters.pictures import judged_roles, read_picture
+from pipeline.errors import RecipeError
+from pipeline.images import decode_thumbnail
 from pipeline.samples import Sample
 from pipeline.stage import Measured, Needs
 
@@ -89,10 +89,8 @@ class Ocr:
         """The share of a picture that text covers, and the text."""
         header = sample.headers[role]
         shorter, longer = sorted((header.width, header.height))
-        try:
-            image = decode_thumbnail(sample.images[role], max(1, round(shorter * min(1.0, self.longest_side / longer))))
-        except PictureError as error:
-            raise SampleError(sample.key, error.reason, f"{role}: {error.message}") from error
+        side = max(1, round(shorter * min(1.0, self.longest_side / longer)))
+        image = read_picture(sample, role, partial(decode_thumbnail, side=side))
         found = reader()(np.ascontiguousarray(np.asarray(image)[..., ::-1]))  # it wants BGR
         pieces = zip(*([] if each is None else each for each in (found.boxes, found.txts, found.scores)), strict=True)
         counted = [(box, text) for box, text, confidence in pieces if confidence >= self.confidence and _letters(text) >= MIN_LETTERS]

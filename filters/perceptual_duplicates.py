@@ -6,13 +6,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from filters.neighbours.clusters import all_but_one_a_cluster, all_but_their_keepers
+from filters.neighbours.clusters import all_but_one_of_each
 from filters.neighbours.hash_pairs import MAX_DISTANCE, near_pairs
 from filters.neighbours.libraries import require
 from filters.neighbours.picture_hash import picture_hash
-from filters.neighbours.signatures import CONTEXT_BYTES, context, distinct, matrices, words_of
-from pipeline.errors import SampleError
-from pipeline.images import PictureError
+from filters.neighbours.signatures import CONTEXT_BYTES, context, words_of
+from filters.pictures import read_picture
 from pipeline.run_view import Ruling, RunView
 from pipeline.samples import Sample
 from pipeline.stage import Measured, Needs
@@ -49,13 +48,7 @@ class PerceptualDuplicates:
         return ""
 
     def judge_run(self, view: RunView) -> Mapping[int, Ruling]:
-        rulings: dict[int, Ruling] = {}
-        rule = all_but_one_a_cluster if self.chained else all_but_their_keepers
-        for rows, matrix in matrices(view.signatures("perceptual_duplicates"), view.alive):
-            items, item_of = distinct(matrix)
-            del matrix  # it may be gigabytes
-            rulings |= rule(view, rows, item_of, self._pairs(items), "perceptual_duplicate")
-        return rulings
+        return all_but_one_of_each(view, "perceptual_duplicates", self._pairs, self.chained, "perceptual_duplicate")
 
     def signature(self, sample: Sample) -> bytes | None:
         """Context, the hashes of all pictures sorted by role, and those of their mirror images; None where a picture has no hash.
@@ -67,10 +60,7 @@ class PerceptualDuplicates:
         """
         hashes = []
         for role in sorted(sample.images):
-            try:
-                hashes.append(picture_hash(sample.images[role]))
-            except PictureError as error:
-                raise SampleError(sample.key, error.reason, f"{role}: {error.message}") from error
+            hashes.append(read_picture(sample, role, picture_hash))
         found = [each for each in hashes if each]
         if not found or len(found) < len(hashes):
             return None

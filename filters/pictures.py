@@ -2,14 +2,18 @@
 
 import re
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from PIL import Image
 
 from pipeline.errors import SampleError
 from pipeline.images import PictureError
 from pipeline.samples import ImageHeader, Sample
+from pipeline.stage import Measured
 
 _PLAIN_ROLE = re.compile(r"image(_\d+)?")
+
+Found = TypeVar("Found")
 
 
 def judged_roles(sample: Sample, roles: tuple[str, ...]) -> list[str]:
@@ -32,9 +36,21 @@ def decoded(sample: Sample, roles: tuple[str, ...], decode: Callable[[bytes], Im
     Raises:
         SampleError: One of them cannot be decoded.
     """
-    for role in judged_roles(sample, roles):
-        try:
-            image = decode(sample.images[role])
-        except PictureError as error:
-            raise SampleError(sample.key, error.reason, f"{role}: {error.message}") from error
-        yield image
+    return (read_picture(sample, role, decode) for role in judged_roles(sample, roles))
+
+
+def read_picture(sample: Sample, role: str, read: Callable[[bytes], Found]) -> Found:
+    """What `read` finds of a sample's picture.
+
+    Raises:
+        SampleError: It cannot be decoded.
+    """
+    try:
+        return read(sample.images[role])
+    except PictureError as error:
+        raise SampleError(sample.key, error.reason, f"{role}: {error.message}") from error
+
+
+def one_score(name: str, value: float | None) -> Measured:
+    """A single score; where there is no picture, there is nothing to judge."""
+    return Measured() if value is None else Measured({name: float(value)})

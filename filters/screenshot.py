@@ -20,7 +20,7 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
-from filters.pictures import decoded
+from filters.pictures import decoded, one_score
 from pipeline.images import decode_rgb
 from pipeline.samples import Sample
 from pipeline.stage import Measured, Needs
@@ -48,7 +48,7 @@ class Screenshot:
 
     def measure(self, samples: list[Sample]) -> list[Measured]:
         found = [max(map(screenshot_likeness, decoded(sample, self.roles, decode_rgb)), default=None) for sample in samples]
-        return [Measured() if value is None else Measured({"screenshot_likeness": value}) for value in found]
+        return [one_score("screenshot_likeness", value) for value in found]
 
     def judge(self, scores: Mapping[str, float]) -> str:
         return "screenshot" if scores["screenshot_likeness"] > self.max_likeness else ""

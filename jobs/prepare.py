@@ -2,30 +2,24 @@
 
 import argparse
 import copy
-import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from filters.caption_scores import CaptionScores
-from filters.clip_stage import ClipStage
-from filters.stage import AnnotatorStage, named_rule
 from jobs.progress import Progress, print_funnel
 from jobs.recipe import Recipe
+from jobs.run_plan import Plan, make_plan
 from pipeline import paths
 from pipeline.decide_units import SIGNATURES_FOLDER, decide_units, write_signatures
-from pipeline.errors import RecipeError, ResumeError
+from pipeline.errors import ResumeError
 from pipeline.executor import run_inprocess
 from pipeline.ledger import LEDGER_FOLDER
 from pipeline.merge import Identity, merge_units
 from pipeline.shards.manifest import Manifest, load_manifest
 from pipeline.shards.schema import MANIFEST, TOKENS_FOLDER
 from pipeline.sources.unit import Unit
-from pipeline.stage import Rule, Stage, Step
-from pipeline.unit_files import WORK_FOLDER, Pass, UnitReport, load_report
-from pipeline.unit_job import UnitJob
-from tokenizer.finisher import SEQUENCE_TOKENS, SequenceMaker
+from pipeline.unit_files import Pass, UnitReport, load_report
 
 RECIPE_FILE = "recipe.json"  # in the output: the resolved recipe, and what the data depends on
 TOO_MANY_FAILED = 3  # exit code
@@ -44,100 +38,6 @@ def run(recipe: Recipe, args: argparse.Namespace) -> int:
     manifest = prepare(plan)
     print_funnel(recipe.output)
     return exit_code(recipe, manifest)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A run, checked but not begun."""
-
-    recipe: Recipe
-    job: UnitJob
-    units: tuple[Unit, ...]
-    identity: dict[str, Any]  # what the data depends on
-
-    @property
-    def passes(self) -> tuple[Pass, ...]:
-        """One, or two where the run is decided as a whole before anything is encoded."""
-        whole = any(isinstance(step, Rule) and step.compares for step in self.job.steps)
-        return ("score", "encode") if whole or any(step.model for step in self.job.steps) else ("all",)
-
-    @property
-    def work_folder(self) -> str:
-        return self.job.work_folder
-
-    def describe(self) -> str:
-        """The plan in words."""
-        recipe = self.recipe
-        filters = ", ".join(name for name, _ in recipe.filters) or "none"
-        tasks = ", ".join(f"{task.kind} (weight {task.weight:g})" for task in recipe.tasks)
-        kinds = " + ".join(table["kind"] for table in recipe.resolved()["source"])
-        records = (
-            "an unknown number of" if any(unit.stop is None for unit in self.units) else str(sum(u.stop - u.start for u in self.units))
-        )
-        return "\n".join(
-            [
-                f"source      {kinds}: {records} samples in {len(self.units)} units",
-                f"filters     {filters}",
-                f"clip        {_clip_in_words(recipe)}",
-                *(f"weights     {kind}: {item.weights}" for kind, item in recipe.filters if hasattr(item, "weights")),
-                f"annotators  {', '.join(kind for kind, _ in recipe.annotators) or 'none'}",
-                f"tasks       {tasks}",
-                f"tokens      target {recipe.tokens.target_size}²; sequences of at most {recipe.tokens.max_tokens}, {self.job.token_dtype}",
-                f"passes      {'score, decide over the whole run, encode what is kept' if len(self.passes) > 1 else 'one'}",
-                f"executor    {recipe.run.executor}",
-                f"output      {recipe.output}",
-            ]
-        )
-
-
-def make_plan(recipe: Recipe) -> Plan:
-    """Check everything that can be checked before work starts.
-
-    Raises:
-        RecipeError: There is no source, or nothing in it.
-    """
-    if recipe.source is None:
-        raise RecipeError("source: missing; a recipe for `prepare` says where its samples are")
-    vocab = recipe.vocab()
-    for _, item in (*recipe.filters, *recipe.annotators):
-        if hasattr(checks := getattr(item, "head_file", item), "check"):
-            checks.check()
-    _check_clip(recipe)
-    identity = recipe.data_identity()
-    job = UnitJob(
-        source=recipe.source,
-        steps=make_steps(recipe),
-        annotators=_annotators(recipe),
-        score_names=(*(score for name, item in recipe.filters for score in named_rule(name, item).scores), SEQUENCE_TOKENS),
-        finisher=SequenceMaker(recipe.tokens, recipe.tasks, recipe.seed),
-        token_dtype=vocab.dtype.name,
-        fingerprint=_digest(identity),
-        work_folder=paths.join(recipe.output, WORK_FOLDER),
-        batch_pixels=recipe.tokens.batch_pixels,
-        waiting_pixels=recipe.tokens.waiting_pixels,
-        score_rejected=recipe.run.score_rejected,
-    )
-    units = tuple(recipe.source.plan(recipe.run.unit_size))
-    if not units:
-        raise RecipeError("source: there are no samples in it")
-    return Plan(recipe, job, units, identity)
-
-
-def make_steps(recipe: Recipe) -> tuple[Step, ...]:
-    """What samples pass before they are annotated."""
-    rules: list[Step] = [named_rule(name, item) for name, item in recipe.filters]
-    if recipe.clip_filters:
-        first = [name for name, _ in recipe.filters].index(recipe.clip_filters[0])
-        with_text = any(getattr(item, "needs_clip_text", False) for _, item in recipe.filters)
-        rules.insert(first, ClipStage(recipe.clip, with_text))
-    return tuple(rules)
-
-
-def _annotators(recipe: Recipe) -> tuple[Stage, ...]:
-    stages: list[Stage] = [AnnotatorStage(kind, item) for kind, item in recipe.annotators]
-    if recipe.scores_captions:
-        stages.append(CaptionScores(ClipStage(recipe.clip)))
-    return tuple(stages)
 
 
 def prepare(plan: Plan) -> Manifest:
@@ -174,31 +74,6 @@ def exit_code(recipe: Recipe, manifest: Manifest) -> int:
     return TOO_MANY_FAILED
 
 
-def _check_clip(recipe: Recipe) -> None:
-    if not recipe.clip_filters and not recipe.scores_captions:
-        return
-    try:
-        recipe.clip.check()
-    except RecipeError as error:
-        raise RecipeError(f"{error} (wanted by {_clip_users(recipe)})") from error
-    for _, item in recipe.filters:
-        if hasattr(item, "head_file"):
-            item.head_file.check(recipe.clip)
-
-
-def _clip_in_words(recipe: Recipe) -> str:
-    if not recipe.clip_filters and not recipe.scores_captions:
-        return "off"
-    clip = recipe.clip
-    name = f"{clip.model}, {clip.pretrained}" if clip.pretrained else clip.model
-    return f"{name} ({clip.precision}) for {_clip_users(recipe)}"
-
-
-def _clip_users(recipe: Recipe) -> str:
-    captions = ["the captions' scores"] if recipe.scores_captions else []
-    return ", ".join([*(f"filter {kind}" for kind in recipe.clip_filters), *captions])
-
-
 def _do_pass(plan: Plan, part: Pass) -> None:
     units = [unit.index for unit in plan.units]
     if part == "encode":
@@ -231,8 +106,8 @@ def _merge(plan: Plan) -> Manifest:
         text_tokenizer=paths.read_bytes(recipe.tokens.text_path),
     )
     units = [unit.index for unit in plan.units]
-    if "score" in plan.passes:
-        write_signatures(recipe.output, plan.work_folder, units)
+    if plan.job.signers:
+        write_signatures(recipe.output, plan.work_folder, units, plan.job.signers)
     return merge_units(recipe.output, plan.work_folder, units, identity, recipe.tokens.shard_bytes)
 
 
@@ -267,7 +142,3 @@ def _differences(stored: Any, wanted: Any, path: str) -> Any:
             yield from _differences(old, new, f"{path}[{number}]")
     elif stored != wanted:
         yield f"{path} was {json.dumps(stored)}, the recipe now says {json.dumps(wanted)}"
-
-
-def _digest(identity: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

@@ -17,8 +17,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.prepare import RECIPE_FILE, make_steps
+from jobs.prepare import RECIPE_FILE
 from jobs.recipe import Recipe
+from jobs.run_plan import make_steps
 from pipeline import paths
 from pipeline.decide_units import SIGNATURES_FOLDER
 from pipeline.decisions import Decisions, decide
@@ -38,12 +39,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(recipe: Recipe, args: argparse.Namespace) -> int:
     """Decide anew and print; the exit code."""
-    stored = _stored_recipe(recipe.output)
+    stored = stored_recipe(recipe.output)
     check_same_scores(recipe, stored)
     if args.dry_run:
         print(f"{recipe.output}: can be decided anew")
         return 0
-    result = refilter(recipe, scores_rejected=stored["run"]["score_rejected"])
+    result = refilter(recipe, stored)
     if args.write:
         _write(result, args.write)
     if args.json:
@@ -83,12 +84,12 @@ class Refiltered:
         }
 
 
-def refilter(recipe: Recipe, scores_rejected: bool) -> Refiltered:
+def refilter(recipe: Recipe, stored: dict[str, Any]) -> Refiltered:
     """Decide a finished run anew.
 
     Args:
         recipe: With the new thresholds; its output is the run's.
-        scores_rejected: As the run had it.
+        stored: The run's own recipe, resolved.
 
     Raises:
         RecipeError: The output has no ledger.
@@ -96,11 +97,11 @@ def refilter(recipe: Recipe, scores_rejected: bool) -> Refiltered:
     """
     steps = make_steps(recipe)
     table = _with_signatures(recipe.output, _read_parts(paths.join(recipe.output, LEDGER_FOLDER)))
-    decisions = decide(steps, table, scores_rejected)
+    decisions = decide(steps, table, stored["run"]["score_rejected"])
     columns = [table[name].to_pylist() for name in ("disposition", "stage", "reason")]
     before: list[Outcome] = list(zip(*columns, strict=True))
     decided = list(zip(*(decisions.columns[name] for name in ("disposition", "stage", "reason")), strict=True))
-    names = {step.name for step in steps} | {table.get("name", table["kind"]) for table in _stored_recipe(recipe.output)["filter"]}
+    names = {step.name for step in steps} | {table.get("name", table["kind"]) for table in stored["filter"]}
     after: list[Outcome] = [
         (now if now[0] else UNDECIDED if unknown else ("accepted", "", "") if was[1] in names else was)
         for was, now, unknown in zip(before, decided, decisions.undecided.tolist(), strict=True)
@@ -130,7 +131,12 @@ def check_same_scores(recipe: Recipe, stored: dict[str, Any]) -> None:
                 raise RecipeError(f"filter[{number}].{name}: {change}, which changes what is measured; a new run is wanted")
 
 
-def _stored_recipe(output: str) -> dict[str, Any]:
+def stored_recipe(output: str) -> dict[str, Any]:
+    """The resolved recipe of a run, as its output has it.
+
+    Raises:
+        RecipeError: There is none.
+    """
     path = paths.join(output, RECIPE_FILE)
     if not paths.exists(path):
         raise RecipeError(f"{output}: no finished run here ({RECIPE_FILE} is missing)")

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from pipeline import paths
 from pipeline.decisions import decide
 from pipeline.ledger import COLUMNS
-from pipeline.run_view import SIGNATURE
+from pipeline.run_view import SIGNATURE, signature_column
 from pipeline.stage import Step
 from pipeline.unit_files import read_ledger, unit_files
 
@@ -37,11 +37,9 @@ def decide_units(work_folder: str, units: Sequence[int], steps: Sequence[Step], 
     return int(decisions.kept.sum())
 
 
-def write_signatures(output: str, work_folder: str, units: Sequence[int]) -> None:
-    """Keep what the rules compared, beside the ledger."""
+def write_signatures(output: str, work_folder: str, units: Sequence[int], signers: Sequence[str]) -> None:
+    """Keep what the rules `signers` compared, beside the ledger."""
     for number, unit in enumerate(units):
-        table = read_ledger(work_folder, unit_files(unit).scores)
-        table = table.select(["key", *(name for name in table.column_names if name.startswith(SIGNATURE))])
-        if table.num_columns > 1:
-            path = paths.join(output, SIGNATURES_FOLDER, PART_NAME.format(number))
-            paths.commit(path, partial(pq.write_table, table, compression="zstd"))
+        table = read_ledger(work_folder, unit_files(unit).scores, ["key", *map(signature_column, signers)])
+        path = paths.join(output, SIGNATURES_FOLDER, PART_NAME.format(number))
+        paths.commit(path, partial(pq.write_table, table, compression="zstd"))

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from pipeline import paths
 from pipeline.ledger import DISPOSITIONS, LEDGER_FOLDER, PART_NAME
+from pipeline.run_view import number_values
 from pipeline.shards.arrow_file import read_arrow, write_arrow
 from pipeline.shards.manifest import FileEntry, Manifest, describe_file
 from pipeline.shards.schema import INDEX, INDEX_SCHEMA, MANIFEST, SHARD_NAME, TEXT_TOKENIZER, TOKENS_FOLDER, index_rows, token_schema
@@ -73,21 +74,10 @@ def _find_repeats(work_folder: str, units: Sequence[int]) -> Marks:
     row_of = np.concatenate([np.arange(table.num_rows) for table in tables])
     table = pa.concat_tables(tables)
     marks: Marks = {}
-    for place in _later_of_equals(table["key"], pc.equal(table["disposition"], "accepted").to_numpy()):
+    places, numbers = number_values(table["key"], pc.equal(table["disposition"], "accepted").to_numpy())
+    for place in np.delete(places, np.unique(numbers, return_index=True)[1]):
         marks.setdefault(int(unit_of[place]), {})[int(row_of[place])] = ("failed", "merge", "duplicate_key")
     return marks
-
-
-def _later_of_equals(column: pa.ChunkedArray, alive: np.ndarray) -> np.ndarray:
-    """Places of the living values that an earlier living one equals; nulls equal nothing."""
-    places = np.flatnonzero(alive & column.is_valid().to_numpy())
-    if not len(places):
-        return places
-    codes = column.take(pa.array(places)).combine_chunks().dictionary_encode()
-    codes = codes.combine_chunks() if isinstance(codes, pa.ChunkedArray) else codes
-    values = codes.indices.to_numpy(zero_copy_only=False)
-    _, first = np.unique(values, return_index=True)
-    return np.delete(places, first)
 
 
 def _write_ledger(output: str, work_folder: str, units: Sequence[int], marks: Marks) -> tuple[tuple[FileEntry, ...], dict[str, int]]:

@@ -1,7 +1,7 @@
 """Run units on Ray: plain actors and a small scheduler of our own.
 
-    driver --unit--> Worker (CPU: read, filter, decode, crop; commits the unit) --batch of one bucket--> EncoderActor (GPU, or CPU)
-                                                                                --request of a step---> ModelActor (GPU, or CPU)
+    driver --unit--> Worker (CPU: read, filter, decode, crop; commits the unit) --batch of one bucket--> Holder of the encoder (GPU, or CPU)
+                                                                                --request of a step---> Holder of a model (GPU, or CPU)
 
 A worker does one unit at a time and hands its batches to the encoders in turn, at most a few ahead, so what is decoded and waiting stays
 bounded. The scoring pass has no encoders. Every GPU holds one actor of each kind that the pass has: the encoder, and each model of its
@@ -22,9 +22,9 @@ import ray
 from ray.exceptions import RayActorError, RayTaskError
 
 from pipeline.errors import PlanError, ShardError
-from pipeline.executor import MAX_IN_FLIGHT, Encoder, EncoderSpec
+from pipeline.executor import MAX_IN_FLIGHT, EncoderSpec
 from pipeline.sources.unit import Unit
-from pipeline.stage import Model, ModelSpec
+from pipeline.stage import ModelSpec
 from pipeline.unit_files import UnitReport
 from pipeline.unit_job import UnitJob
 
@@ -125,8 +125,8 @@ def _schedule(
 ) -> None:
     options = {"num_cpus": placement.holder_cpus, "num_gpus": placement.holder_gpus}
     count = range(placement.holders)
-    encoders = [_remote(EncoderActor).options(**options).remote(encoder, placement.holder_threads) for _ in count if job.part != "score"]
-    models = [[_remote(ModelActor).options(**options).remote(spec, placement.holder_threads) for _ in count] for spec in job.models]
+    encoders = [_remote(Holder).options(**options).remote(encoder, placement.holder_threads) for _ in count if job.part != "score"]
+    models = [[_remote(Holder).options(**options).remote(spec, placement.holder_threads) for _ in count] for spec in job.models]
     actors = [_remote(Worker).options(num_cpus=placement.worker_cpus).remote(job, encoders, models) for _ in range(placement.workers)]
     ray.get([actor.ready.remote() for actor in (*encoders, *chain(*models), *actors)])
     todo, idle = deque((unit, 1) for unit in units), deque(actors)  # the unit, and which attempt it is
@@ -155,46 +155,32 @@ def _remote(actor: type) -> Any:
     return ray.remote(max_restarts=-1, max_task_retries=0)(actor)
 
 
-class EncoderActor:
-    """Holds a VQ encoder. It is loaded by the first call, so that a wrong checkpoint is that call's error, and again after a crash."""
+class Holder:
+    """Holds weights: the VQ encoder, or a model that steps ask.
 
-    def __init__(self, spec: EncoderSpec, threads: int):
+    They are loaded by the first call, so that a wrong checkpoint is that call's error, and again after a crash.
+    """
+
+    def __init__(self, spec: EncoderSpec | ModelSpec, threads: int):
         self._spec = spec
         self._threads = threads
-        self._encoder: Encoder | None = None
+        self._held: Any = None
 
     def ready(self) -> None:
         self._loaded()
 
     def encode(self, pixels_BHWC: np.ndarray) -> np.ndarray:
-        return self._loaded().encode(pixels_BHWC)
-
-    def _loaded(self) -> Encoder:
-        if self._encoder is None:
-            _limit_threads(self._threads)
-            self._encoder = self._spec.load()
-        return self._encoder
-
-
-class ModelActor:
-    """Holds a model that steps ask; loaded as an encoder is."""
-
-    def __init__(self, spec: ModelSpec, threads: int):
-        self._spec = spec
-        self._threads = threads
-        self._model: Model | None = None
-
-    def ready(self) -> None:
-        self._loaded()
+        codes: np.ndarray = self._loaded().encode(pixels_BHWC)
+        return codes
 
     def ask(self, request: Any) -> Any:
         return self._loaded()(request)
 
-    def _loaded(self) -> Model:
-        if self._model is None:
+    def _loaded(self) -> Any:
+        if self._held is None:
             _limit_threads(self._threads)
-            self._model = self._spec.load()
-        return self._model
+            self._held = self._spec.load()
+        return self._held
 
 
 def _limit_threads(threads: int) -> None:

@@ -5,6 +5,7 @@ Shapes: N rows.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +28,7 @@ class RunView:
     table: pa.Table  # the ledger's columns, scores and signatures
     alive: np.ndarray  # [N] bool: rows that no earlier rule left out, and that have not failed
 
-    @property
+    @cached_property
     def keys(self) -> Sequence[str]:
         """[N]"""
         keys: list[str] = self.table["key"].to_pylist()
@@ -47,6 +48,23 @@ class RunView:
     def pixels(self) -> np.ndarray:
         """[N] float64: width times height of the main picture; 0 without one."""
         return np.nan_to_num(self.score("original_width") * self.score("original_height"))
+
+
+def number_values(column: pa.ChunkedArray, among_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Equal values have equal numbers, from 0 in the order of their first places.
+
+    Args:
+        among_N: bool: the places that count; nulls never do.
+
+    Returns:
+        Places [n], ascending, and the number [n] of the value at each.
+    """
+    places = np.flatnonzero(among_N & column.is_valid().to_numpy())
+    if not len(places):
+        return places, places
+    codes = column.take(pa.array(places)).combine_chunks().dictionary_encode()
+    codes = codes.combine_chunks() if isinstance(codes, pa.ChunkedArray) else codes
+    return places, codes.indices.to_numpy(zero_copy_only=False)
 
 
 def signature_column(rule: str) -> str:

@@ -47,9 +47,8 @@ class Measured:
     signature: bytes | None = None  # of rules that compare samples
 
 
-@runtime_checkable
-class Rule(Protocol):
-    """A filter, as the frame sees it: measuring is apart from judging, so that thresholds can be moved without measuring again."""
+class _Step(Protocol):
+    """What rules and stages have in common."""
 
     @property
     def name(self) -> str: ...
@@ -58,7 +57,18 @@ class Rule(Protocol):
     def needs(self) -> Needs: ...
 
     @property
-    def model(self) -> ModelSpec | None: ...
+    def model(self) -> ModelSpec | None:
+        """The weights that it asks."""
+        ...
+
+    def setup(self, model: Model | None) -> None:
+        """Load tables and take the model. Called once, on the worker."""
+        ...
+
+
+@runtime_checkable
+class Rule(_Step, Protocol):
+    """A filter, as the frame sees it: measuring is apart from judging, so that thresholds can be moved without measuring again."""
 
     @property
     def scores(self) -> tuple[str, ...]: ...
@@ -72,8 +82,6 @@ class Rule(Protocol):
     def compares(self) -> bool:
         """It wants to see the whole run before it decides."""
         ...
-
-    def setup(self, model: Model | None) -> None: ...
 
     def measure(self, batch: list[Sample]) -> list[Measured]:
         """One result per sample, in order.
@@ -92,19 +100,8 @@ class Rule(Protocol):
         ...
 
 
-class Stage(Protocol):
+class Stage(_Step, Protocol):
     """A list of samples in, a list of the same length out."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def needs(self) -> Needs: ...
-
-    @property
-    def model(self) -> ModelSpec | None: ...
-
-    def setup(self, model: Model | None) -> None: ...
 
     def __call__(self, batch: list[Sample]) -> list[Sample | Drop]:
         """One result per sample, in order. A sample is left out by a `Drop` in its place: nothing vanishes.

@@ -99,6 +99,11 @@ class UnitJob:
         return (*(self.steps if self.part != "encode" else ()), *(self.annotators if self.part != "score" else ()))
 
     @property
+    def signers(self) -> tuple[str, ...]:
+        """The rules that compare samples over the run, and leave signatures for it."""
+        return tuple(step.name for step in self.steps if isinstance(step, Rule) and step.compares)
+
+    @property
     def models(self) -> tuple[ModelSpec, ...]:
         """What the steps of this pass ask, each once."""
         return tuple(dict.fromkeys(step.model for step in self.active if step.model is not None))
@@ -127,8 +132,7 @@ class UnitJob:
             ledger = Ledger.resume(read_ledger(self.work_folder, unit_files(unit.index).decided), self.score_names)
             samples = reopen_samples(items, ledger)
         else:
-            signers = [step.name for step in self.steps if isinstance(step, Rule) and step.compares]
-            ledger = Ledger(self.score_names, signers)
+            ledger = Ledger(self.score_names, self.signers)
             samples = run_steps(open_samples(items, ledger), self.steps, ledger, self.score_rejected)
         if port is None:
             for _ in samples:

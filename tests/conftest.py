@@ -16,6 +16,17 @@ def golden() -> dict[str, Any]:
     return json.loads((GOLDEN / "expected.json").read_text())
 
 
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Of torch, so that networks neither wait for other processes nor depend on the number of cores."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
     """A local cluster of two CPUs, for all tests that need one."""

@@ -45,16 +45,9 @@ class LocalCaptions:
     _held: HeldAnswers = field(default_factory=HeldAnswers, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        refuse_options(
-            name=self.name,
-            max_new_tokens=self.max_new_tokens,
-            max_side=self.max_side,
-            num_captions=self.num_captions,
-            temperature=self.temperature,
-            top_p=self.top_p,
-            num_beams=self.num_beams,
-            counts=(self.batch_size,),
-        )
+        refuse_options(self, self.num_beams, self.batch_size)
+        if self.temperature > 0 and self.num_beams > 1:
+            raise ValueError("beams are searched, not sampled: leave temperature at 0, or num_beams at 1")
 
     @property
     def asks(self) -> CaptionModelSpec:

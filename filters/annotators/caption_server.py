@@ -64,15 +64,7 @@ class ServerCaptions:
     _held: HeldAnswers = field(default_factory=HeldAnswers, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        refuse_options(
-            name=self.name,
-            max_new_tokens=self.max_new_tokens,
-            max_side=self.max_side,
-            num_captions=self.num_captions,
-            temperature=self.temperature,
-            top_p=self.top_p,
-            counts=(self.concurrency, self.max_failures),
-        )
+        refuse_options(self, self.concurrency, self.max_failures)
         if not self.url.startswith(("http://", "https://")) or not self.url.rstrip("/").endswith("/v1"):
             raise ValueError(f"url is the API's root, http(s)://HOST:PORT/v1, got {self.url!r}")
         if min(self.connect_seconds, self.read_seconds, self.total_seconds) <= 0 or min(self.first_wait_seconds, self.max_wait_seconds) < 0:

@@ -2,17 +2,40 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 from PIL import Image
 
 from filters.annotators.answers import Answer, AnswerRules, Failure
+from filters.pictures import read_picture
 from pipeline.errors import SampleError
-from pipeline.images import PictureError, decode_rgb
+from pipeline.images import decode_rgb
 from pipeline.samples import Caption, Sample
 
 Said = Sequence[Answer | Failure] | SampleError  # of one sample: its answers, or why it could not be shown
 OnFailure = Literal["fail", "keep_original"]
+
+
+class Captioner(Protocol):
+    """The options that every captioner has."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def max_new_tokens(self) -> int: ...
+
+    @property
+    def max_side(self) -> int: ...
+
+    @property
+    def num_captions(self) -> int: ...
+
+    @property
+    def temperature(self) -> float: ...
+
+    @property
+    def top_p(self) -> float: ...
 
 
 @dataclass
@@ -63,39 +86,27 @@ def show(sample: Sample, max_side: int) -> Image.Image:
     """
     role = sample.main_role
     assert role is not None, "samples without a picture are not asked about"
-    try:
-        image = decode_rgb(sample.images[role])
-    except PictureError as error:
-        raise SampleError(sample.key, error.reason, f"{role}: {error.message}") from error
+    image = read_picture(sample, role, decode_rgb)
     image.thumbnail((max_side, max_side), Image.Resampling.BICUBIC, reducing_gap=None)
     return image
 
 
-def refuse_options(
-    *,
-    name: str,
-    max_new_tokens: int,
-    max_side: int,
-    num_captions: int,
-    temperature: float,
-    top_p: float,
-    num_beams: int = 1,
-    counts: Sequence[int] = (),
-) -> None:
+def refuse_options(captioner: Captioner, *counts: int) -> None:
     """
+    Args:
+        counts: Further options that are 1 or more.
+
     Raises:
         ValueError: Options that are out of bounds or contradict each other.
     """
-    if name in ("", "original"):
-        raise ValueError(f"name is under what captions are stored, and {name!r} is none")
-    if min(max_new_tokens, max_side, num_captions, num_beams, *counts) < 1:
+    if captioner.name in ("", "original"):
+        raise ValueError(f"name is under what captions are stored, and {captioner.name!r} is none")
+    if min(captioner.max_new_tokens, captioner.max_side, captioner.num_captions, *counts) < 1:
         raise ValueError("numbers of tokens, captions, beams, requests and pixels must be 1 or more")
-    if temperature < 0 or not 0 < top_p <= 1:
-        raise ValueError(f"temperature is 0 or more and top_p in (0, 1], got {temperature:g} and {top_p:g}")
-    if temperature > 0 and num_beams > 1:
-        raise ValueError("beams are searched, not sampled: leave temperature at 0, or num_beams at 1")
-    if num_captions > 1 and temperature == 0:
-        raise ValueError(f"{num_captions} captions at temperature 0 would all be the same; set a temperature")
+    if captioner.temperature < 0 or not 0 < captioner.top_p <= 1:
+        raise ValueError(f"temperature is 0 or more and top_p in (0, 1], got {captioner.temperature:g} and {captioner.top_p:g}")
+    if captioner.num_captions > 1 and captioner.temperature == 0:
+        raise ValueError(f"{captioner.num_captions} captions at temperature 0 would all be the same; set a temperature")
 
 
 def _outcome(sample: Sample, said: Said, rules: AnswerRules, on_failure: OnFailure) -> tuple[Caption, ...] | SampleError:

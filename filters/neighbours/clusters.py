@@ -4,14 +4,34 @@ Shapes: N rows, M items (different signatures; several rows may have the same), 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 
 from filters.keepers import all_but_the_best, ranking
+from filters.neighbours.signatures import distinct, matrices
 from pipeline.run_view import Ruling, RunView
 
 PAIRS_AT_ONCE = 5_000_000  # that are held before they are folded into clusters
+
+
+def all_but_one_of_each(
+    view: RunView, kind: str, near: Callable[[np.ndarray], Iterator[np.ndarray]], chained: bool, reason: str
+) -> Mapping[int, Ruling]:
+    """Rulings for the living rows by their signatures; those of different lengths are never near.
+
+    Args:
+        kind: Of the filter that left the signatures.
+        near: From the different signatures [M, W] uint8 to pairs of them, [P, 2] each.
+        chained: If A is near B and B near C, one of the three is kept.
+    """
+    rulings: dict[int, Ruling] = {}
+    rule = all_but_one_a_cluster if chained else all_but_their_keepers
+    for rows, matrix in matrices(view.signatures(kind), view.alive):
+        items, item_of = distinct(matrix)
+        del matrix  # it may be gigabytes
+        rulings |= rule(view, rows, item_of, near(items), reason)
+    return rulings
 
 
 def all_but_one_a_cluster(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from filters import FILTERS
 from filters.quantile import top_reason
@@ -36,7 +37,7 @@ def scores(data: RunData) -> str:
     disposition = read_ledger_column(data.output, "disposition")
     if disposition is None:
         return ""
-    accepted = np.array(disposition.to_pylist()) == "accepted"
+    accepted = pc.equal(disposition, "accepted").to_numpy()
     charts = []
     for table in data.recipe["filter"]:
         kind = FILTERS.get(table["kind"])
@@ -92,7 +93,7 @@ def _thresholds(data: RunData, table: Mapping[str, Any], score: str, values_N: n
     found = [Threshold(name, float(table[name])) for name in options if table.get(name) is not None]
     if table.get("top_fraction", 1.0) < 1.0 and score == kind.scores[0]:
         reason = read_ledger_column(data.output, "reason")
-        below = values_N[(np.array(reason.to_pylist()) == top_reason(score))] if reason is not None else values_N[:0]
+        below = values_N[pc.equal(reason, top_reason(score)).to_numpy()] if reason is not None else values_N[:0]
         if len(below):
             found.append(Threshold(f"top {table['top_fraction']:.0%}: above", float(np.nanmax(below))))
     return found

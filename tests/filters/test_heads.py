@@ -55,7 +55,7 @@ def test_aesthetic_v1_is_a_linear_layer(tmp_path):
 
 def test_a_checkpoint_below_state_dict_is_read(tmp_path):
     torch.save({"state_dict": aesthetic_v2().state_dict(), "epoch": 3}, tmp_path / "head.ckpt")
-    Aesthetic(str(tmp_path / "head.ckpt")).head_file.check()
+    _ = Aesthetic(str(tmp_path / "head.ckpt")).head_file.head
 
 
 class Normalization(torch.nn.Module):
@@ -179,39 +179,39 @@ WRONG = {
 def test_another_network_is_refused(tmp_path, name):
     torch.save(WRONG[name], tmp_path / "head.pth")
     with pytest.raises(RecipeError, match=r"filter aesthetic.weights: .*head.pth is no head of the layout layers_0_2_4_6_7 or linear"):
-        Aesthetic(str(tmp_path / "head.pth")).head_file.check()
+        _ = Aesthetic(str(tmp_path / "head.pth")).head_file.head
 
 
 def test_an_aesthetic_head_is_no_safety_head(tmp_path):
     with pytest.raises(RecipeError, match=r"filter safety.weights: .* is no head of the layout linear_1_2"):
-        Safety(str(write_aesthetic(tmp_path / "head.pth"))).head_file.check()
+        _ = Safety(str(write_aesthetic(tmp_path / "head.pth"))).head_file.head
 
 
 def test_weights_that_are_no_numbers_are_refused(tmp_path):
     save_file({"weight": torch.full((1, 4), math.nan), "bias": torch.zeros(1)}, str(tmp_path / "head.safetensors"))
     with pytest.raises(RecipeError, match="weight has values that are no numbers"):
-        Safety(str(tmp_path / "head.safetensors")).head_file.check()
+        _ = Safety(str(tmp_path / "head.safetensors")).head_file.head
 
 
 @pytest.mark.parametrize("name", ["head.safetensors", "head.pth"])
 def test_a_damaged_file_is_refused(tmp_path, name):
     (tmp_path / name).write_bytes(b"no tensors in here, only words")
     with pytest.raises(RecipeError, match="no file of tensors"):
-        Watermark(str(tmp_path / name)).head_file.check()
+        _ = Watermark(str(tmp_path / name)).head_file.head
 
 
 def test_a_file_that_would_run_code_is_refused(tmp_path):
     torch.save({"weight": np.dtype, "bias": print}, tmp_path / "head.pth")
     with pytest.raises(RecipeError, match="no file of tensors"):
-        Watermark(str(tmp_path / "head.pth")).head_file.check()
+        _ = Watermark(str(tmp_path / "head.pth")).head_file.head
 
 
 @pytest.mark.parametrize("kind", [Aesthetic, Safety, Watermark])
 def test_without_weights_a_filter_is_off(kind):
     with pytest.raises(RecipeError, match="off without weights"):
-        kind().head_file.check()
+        _ = kind().head_file.head
     with pytest.raises(RecipeError, match=r"no/such\.pth: no such file"):
-        kind("no/such.pth").head_file.check()
+        _ = kind("no/such.pth").head_file.head
 
 
 def test_a_head_for_another_clip_is_refused(tmp_path):
@@ -224,7 +224,7 @@ def test_a_head_for_another_clip_is_refused(tmp_path):
 
 def test_a_checked_filter_stays_small_when_it_travels(tmp_path):
     rule = Aesthetic(str(write_aesthetic(tmp_path / "head.pth")))
-    rule.head_file.check()
+    rule.head_file.check(ClipModel(write_clip(tmp_path / "clip")))
     assert len(pickle.dumps(rule)) < 500
     assert rule.head_file.head.dimension == DIMENSION  # read
     assert rule == replace(rule) and hash(rule) == hash(replace(rule))

@@ -9,8 +9,9 @@ import pytest
 
 from filters.clip_stage import ClipStage
 from jobs.__main__ import main
-from jobs.prepare import make_plan, prepare
+from jobs.prepare import prepare
 from jobs.recipe import load_recipe
+from jobs.run_plan import make_plan
 from pipeline.ledger import Ledger
 from pipeline.runner import open_samples, run_steps
 from pipeline.sources.shapes import Shapes

@@ -11,6 +11,7 @@ import pytest
 from jobs import prepare
 from jobs.__main__ import main
 from jobs.recipe import load_recipe
+from jobs.run_plan import make_plan
 from pipeline import paths
 from pipeline.shards.reader import TokenShards
 from tests.jobs.recipes import ROOT, write_recipe
@@ -120,7 +121,7 @@ def test_a_run_that_is_cut_short_anywhere_ends_in_the_same_bytes(tmp_path, pictu
 
 def test_what_is_left_out_is_not_encoded(tmp_path, pictures, monkeypatch):
     recipe, _ = recipe_in(tmp_path, pictures)
-    plan = prepare.make_plan(load_recipe(str(recipe), []))
+    plan = make_plan(load_recipe(str(recipe), []))
     assert plan.passes == ("score", "encode")
     seen = []
     monkeypatch.setattr("jobs.progress.Progress.add", lambda self, report: seen.append((self._part, report.num_pictures)))
@@ -132,4 +133,4 @@ def test_what_is_left_out_is_not_encoded(tmp_path, pictures, monkeypatch):
 
 def test_a_run_that_nothing_decides_as_a_whole_takes_one_pass(tmp_path, pictures):
     recipe, _ = recipe_in(tmp_path, pictures, RULES.replace('[[filter]]\nkind = "exact_duplicates"\n', ""))
-    assert prepare.make_plan(load_recipe(str(recipe), [])).passes == ("all",)
+    assert make_plan(load_recipe(str(recipe), [])).passes == ("all",)

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.prepare import make_plan
 from jobs.recipe import load_recipe
+from jobs.run_plan import make_plan
 from pipeline.errors import PlanError, ShardError
 from pipeline.ray_runner import MAX_ATTEMPTS, Placement, plan_placement, run_on_ray
 from tests.jobs.recipes import write_recipe

@@ -1,12 +1,8 @@
-"""What the tests of networks share: one thread, so that they neither wait for other processes nor depend on the number of cores."""
+"""All tests of networks run in one thread."""
 
 import pytest
-import torch
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def always_one_thread(one_thread):
+    """See tests/conftest.py."""

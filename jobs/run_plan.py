@@ -1,0 +1,141 @@
+"""A run, checked but not begun: what `mgpt prepare` will do, and all that can be refused before it does anything."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from filters.caption_scores import CaptionScores
+from filters.clip_stage import ClipStage
+from filters.stage import AnnotatorStage, named_rule
+from jobs.recipe import Recipe
+from pipeline import paths
+from pipeline.errors import RecipeError
+from pipeline.sources.unit import Unit
+from pipeline.stage import Stage, Step
+from pipeline.unit_files import WORK_FOLDER, Pass
+from pipeline.unit_job import UnitJob
+from tokenizer.finisher import SEQUENCE_TOKENS, SequenceMaker
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run, checked but not begun."""
+
+    recipe: Recipe
+    job: UnitJob
+    units: tuple[Unit, ...]
+    identity: dict[str, Any]  # what the data depends on
+
+    @property
+    def passes(self) -> tuple[Pass, ...]:
+        """One, or two where the run is decided as a whole before anything is encoded."""
+        return ("score", "encode") if self.job.signers or any(step.model for step in self.job.steps) else ("all",)
+
+    @property
+    def work_folder(self) -> str:
+        return self.job.work_folder
+
+    def describe(self) -> str:
+        """The plan in words."""
+        recipe = self.recipe
+        filters = ", ".join(name for name, _ in recipe.filters) or "none"
+        tasks = ", ".join(f"{task.kind} (weight {task.weight:g})" for task in recipe.tasks)
+        kinds = " + ".join(table["kind"] for table in recipe.resolved()["source"])
+        records = (
+            "an unknown number of" if any(unit.stop is None for unit in self.units) else str(sum(u.stop - u.start for u in self.units))
+        )
+        return "\n".join(
+            [
+                f"source      {kinds}: {records} samples in {len(self.units)} units",
+                f"filters     {filters}",
+                f"clip        {_clip_in_words(recipe)}",
+                *(f"weights     {kind}: {item.weights}" for kind, item in recipe.filters if hasattr(item, "weights")),
+                f"annotators  {', '.join(kind for kind, _ in recipe.annotators) or 'none'}",
+                f"tasks       {tasks}",
+                f"tokens      target {recipe.tokens.target_size}²; sequences of at most {recipe.tokens.max_tokens}, {self.job.token_dtype}",
+                f"passes      {', '.join(self.passes)}",
+                f"executor    {recipe.run.executor}",
+                f"output      {recipe.output}",
+            ]
+        )
+
+
+def make_plan(recipe: Recipe) -> Plan:
+    """Check everything that can be checked before work starts.
+
+    Raises:
+        RecipeError: There is no source, or nothing in it.
+    """
+    if recipe.source is None:
+        raise RecipeError("source: missing; a recipe for `prepare` says where its samples are")
+    vocab = recipe.vocab()
+    _check_weights(recipe)
+    identity = recipe.data_identity()
+    job = UnitJob(
+        source=recipe.source,
+        steps=make_steps(recipe),
+        annotators=_annotators(recipe),
+        score_names=(*(score for name, item in recipe.filters for score in named_rule(name, item).scores), SEQUENCE_TOKENS),
+        finisher=SequenceMaker(recipe.tokens, recipe.tasks, recipe.seed),
+        token_dtype=vocab.dtype.name,
+        fingerprint=_digest(identity),
+        work_folder=paths.join(recipe.output, WORK_FOLDER),
+        batch_pixels=recipe.tokens.batch_pixels,
+        waiting_pixels=recipe.tokens.waiting_pixels,
+        score_rejected=recipe.run.score_rejected,
+    )
+    units = tuple(recipe.source.plan(recipe.run.unit_size))
+    if not units:
+        raise RecipeError("source: there are no samples in it")
+    return Plan(recipe, job, units, identity)
+
+
+def make_steps(recipe: Recipe) -> tuple[Step, ...]:
+    """What samples pass before they are annotated."""
+    rules: list[Step] = [named_rule(name, item) for name, item in recipe.filters]
+    if recipe.clip_filters:
+        first = [name for name, _ in recipe.filters].index(recipe.clip_filters[0])
+        with_text = any(getattr(item, "needs_clip_text", False) for _, item in recipe.filters)
+        rules.insert(first, ClipStage(recipe.clip, with_text))
+    return tuple(rules)
+
+
+def _annotators(recipe: Recipe) -> tuple[Stage, ...]:
+    stages: list[Stage] = [AnnotatorStage(kind, item) for kind, item in recipe.annotators]
+    if recipe.scores_captions:
+        stages.append(CaptionScores(ClipStage(recipe.clip)))
+    return tuple(stages)
+
+
+def _check_weights(recipe: Recipe) -> None:
+    """Everything that filters and annotators name can be had."""
+    for _, item in (*recipe.filters, *recipe.annotators):
+        if hasattr(item, "check"):
+            item.check()
+    if not recipe.clip_filters and not recipe.scores_captions:
+        return
+    try:
+        recipe.clip.check()
+    except RecipeError as error:
+        raise RecipeError(f"{error} (wanted by {_clip_users(recipe)})") from error
+    for _, item in recipe.filters:
+        if hasattr(item, "head_file"):
+            item.head_file.check(recipe.clip)
+
+
+def _clip_in_words(recipe: Recipe) -> str:
+    if not recipe.clip_filters and not recipe.scores_captions:
+        return "off"
+    clip = recipe.clip
+    name = f"{clip.model}, {clip.pretrained}" if clip.pretrained else clip.model
+    return f"{name} ({clip.precision}) for {_clip_users(recipe)}"
+
+
+def _clip_users(recipe: Recipe) -> str:
+    captions = ["the captions' scores"] if recipe.scores_captions else []
+    return ", ".join([*(f"filter {kind}" for kind in recipe.clip_filters), *captions])
+
+
+def _digest(identity: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
