@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
-from filters import FILTERS, Filter
+from filters import FILTERS, Filter, RunFilter
 from filters.annotators import Annotator
 from pipeline.run_view import Ruling, RunView
 from pipeline.samples import Drop, Sample
@@ -60,8 +61,7 @@ class FilterRule:
         return self.filter.judge({name.removeprefix(self.prefix): score for name, score in scores.items()} if self.prefix else scores)
 
     def judge_run(self, view: RunView) -> Mapping[int, Ruling]:
-        rulings: Mapping[int, Ruling] = self.filter.judge_run(view)  # type: ignore[attr-defined]  # only asked of those that compare
-        return rulings
+        return cast(RunFilter, self.filter).judge_run(view)  # only asked of those that compare
 
 
 def named_rule(name: str, item: Filter) -> FilterRule:

@@ -149,11 +149,6 @@ class Ledger:
         if sample.captions:
             entry.captions = json.dumps([asdict(caption) for caption in sample.captions], ensure_ascii=False)
 
-    @property
-    def num_open(self) -> int:
-        """Rows that nothing has closed yet."""
-        return sum(not entry.disposition for entry in self.entries)
-
     def counts(self) -> dict[str, int]:
         """Samples by disposition, and their sum as `input`.
 

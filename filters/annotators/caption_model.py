@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from filters.annotators.answers import Answer, Failure
+from pipeline import paths
 from pipeline.dice import dice
 from pipeline.errors import RecipeError
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
-HEAD_BYTES = 1 << 20
 TRIAL_SIDE = 64  # pixels of the plain picture on which a prompt is tried
 
 
@@ -80,19 +80,12 @@ class CaptionModelSpec:
             raise RecipeError(f"annotator caption: {self.model} is a {config.model_type}, which does not turn a picture and text into text")
 
     def fingerprint(self) -> str:
-        """What tells a folder's weights from others without reading all of them: sha256 over names, sizes and first MiB of its files.
-
-        Empty for a name on the hub.
-        """
+        """sha256 over all files of a folder; empty for a name on the hub, whose commit the captions carry."""
         if not os.path.isdir(self.model):
             return ""
-        digest = hashlib.sha256()
-        for name in sorted(os.listdir(self.model)):
-            path = os.path.join(self.model, name)
-            if os.path.isfile(path):
-                with open(path, "rb") as file:
-                    digest.update(f"{name}\0{os.path.getsize(path)}\0".encode() + hashlib.sha256(file.read(HEAD_BYTES)).digest())
-        return digest.hexdigest()
+        files = sorted(entry.name for entry in os.scandir(self.model) if entry.is_file())
+        named = "".join(f"{name}\0{paths.sha256(os.path.join(self.model, name))}\n" for name in files)
+        return hashlib.sha256(named.encode()).hexdigest()
 
     def load(self) -> "CaptionModel":
         """

@@ -207,3 +207,16 @@ def test_missing_weights_are_not_made_up(tmp_path):
 def test_options_that_contradict_each_other_are_refused(options, complaint):
     with pytest.raises(ValueError, match=complaint):
         LocalCaptions(model="x", **options)
+
+
+def test_a_weight_changed_anywhere_in_the_folder_changes_the_fingerprint(tmp_path):
+    """Fine-tuned weights may begin as those that they were made from."""
+    (tmp_path / "config.json").write_text("{}")
+    weights = bytearray(3 << 20)
+    (tmp_path / "model.safetensors").write_bytes(weights)
+    before = LocalCaptions(str(tmp_path)).fingerprint()
+    assert LocalCaptions(str(tmp_path)).fingerprint() == before
+    weights[-1] = 1
+    (tmp_path / "model.safetensors").write_bytes(weights)
+    assert LocalCaptions(str(tmp_path)).fingerprint() != before
+    assert LocalCaptions("org/captioner").fingerprint() == ""
