@@ -14,6 +14,8 @@ import numpy as np
 
 IGNORE_INDEX = -100  # label of a token that takes no loss (the default of torch's cross_entropy)
 
+IMAGE_MARK = "<|image|>"  # where an image stands, in texts that are written by people
+
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 as fractions of width and height, origin at the top left
 
 
@@ -41,6 +43,14 @@ class Detection:
 
 
 @dataclass(frozen=True, slots=True)
+class Pose:
+    """The body points of one person in the main picture."""
+
+    points: tuple[tuple[float, float, float], ...]  # x, y as fractions of width and height, confidence in [0, 1]; 0 is not seen
+    layout: str = "coco17"  # which points these are, and in which order
+
+
+@dataclass(frozen=True, slots=True)
 class Caption:
     """What a captioner said of the main picture, and where that comes from. The caption that the source brought is `Sample.caption`."""
 
@@ -56,11 +66,31 @@ class Caption:
 
 
 @dataclass(frozen=True, slots=True)
-class ImageRef:
-    """A place in a turn where an image stands: one of the sample's images, whole or a crop of it."""
+class Mark:
+    """A box that is drawn on a picture."""
 
-    name: str = "image"  # a role in Sample.images
-    box: Box | None = None
+    box: Box  # as fractions of the picture that it is drawn on: after the crop
+    color: str = "red"  # as Pillow names it, or #rrggbb
+    width: int = 3  # pixels of the line, inwards from the box
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is done to a picture so that it cannot be copied from the prompt into the answer."""
+
+    kind: Literal["crop", "flip", "noise", "gray"]
+    values: tuple[float, ...] = ()  # crop: x0, y0, x1, y1 of what remains, as fractions; noise: standard deviation of 255, seed
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """A place in a turn where an image stands: one of the sample's images, whole or a part of it, and what is done to it. No pixels."""
+
+    name: str = "image"  # a role, see roles.py
+    box: Box | None = None  # the part that is cut out, as fractions of the original; None: the whole, cropped to its bucket
+    target_size: int = 0  # pixels, as [tokens] target_size, which 0 stands for
+    marks: tuple[Mark, ...] = ()  # drawn after the crop
+    changes: tuple[Change, ...] = ()  # done after the crop, in order
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +111,7 @@ class Sample:
     headers: Mapping[str, ImageHeader] = field(default_factory=dict)  # role -> header; filled by the runner's first step
     turns: tuple[Turn, ...] = ()  # a dialogue that the source brings along (VQA, editing, text only)
     detections: tuple[Detection, ...] = ()
+    poses: tuple[Pose, ...] = ()  # of the persons in the main picture
     scores: Mapping[str, float] = field(default_factory=dict)  # by score name, as the filters left them
     metadata: Mapping[str, Any] = field(default_factory=dict)  # url, licence, captioner, ...: what JSON can hold
     captions: tuple[Caption, ...] = ()  # generated ones, in the order of the recipe's captioners; `caption` is the original
@@ -118,6 +149,7 @@ class Conversation:
     key: str
     task: str
     turns: tuple[Turn, ...]
+    notes: Mapping[str, Any] = field(default_factory=dict)  # what the task chose, stored beside the tokens; what JSON can hold
 
 
 @dataclass(frozen=True, slots=True)

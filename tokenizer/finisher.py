@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.buckets import fit_bucket
 from pipeline.dice import dice
-from pipeline.images import Crop, apply_crop, decode_rgb, plan_crop
 from pipeline.samples import Conversation, Drop, ImageRef, Sample, TokenSequence
 from pipeline.unit_job import Picture, Work
 from tokenizer.caption_choice import choose_caption
+from tokenizer.framing import Framings, cut_place, frame_ref, frame_sample
 from tokenizer.options import TokenOptions
+from tokenizer.rendering.render import Renderer
 from tokenizer.sequence import Outline, fill, outline
 from tokenizer.tasks.task import WeightedTask, draw_tasks
 from tokenizer.text import TextTokenizer
@@ -47,13 +47,20 @@ class SequenceMaker:
     def work(self, sample: Sample) -> Work | Drop:
         """Draw the sample's caption and tasks, and lay out their sequences; no pixel is decoded."""
         sample, provenance = choose_caption(sample, self.options.captions, self.seed, self.options.min_caption_score)
-        crops = self._plan_crops(sample)
-        conversations = self._conversations(sample, {ref: (crop.width, crop.height) for ref, crop in crops.items()})
+        framings = frame_sample(sample, self.options, self.seed)
+        conversations = self._conversations(sample, framings)
         if isinstance(conversations, Drop):
             return conversations
+        at = cut_place(sample.key, self.options, self.seed)
+        refs = dict.fromkeys(
+            part for _, conversation in conversations for turn in conversation.turns for part in turn.content if isinstance(part, ImageRef)
+        )
+        crops = {ref: frame_ref(ref, framings, self.options, at) for ref in refs}
         sizes = {ref: (crop.width, crop.height) for ref, crop in crops.items()}
         drafts = [
-            Draft(outline(conversation, sizes, self._loaded_text), sample.caption, self._metadata(sample, repeat) | provenance)
+            Draft(
+                outline(conversation, sizes, self._loaded_text), sample.caption, self._metadata(sample, conversation, repeat) | provenance
+            )
             for repeat, conversation in conversations
         ]
         scores = {SEQUENCE_TOKENS: float(max(draft.outline.length for draft in drafts))}
@@ -65,8 +72,8 @@ class SequenceMaker:
 
     def pixels(self, sample: Sample, work: Work) -> list[np.ndarray]:
         """uint8 [H, W, 3] of each picture; every file is decoded once."""
-        decoded = {name: decode_rgb(sample.images[name]) for name in dict.fromkeys(picture.ref.name for picture in work.pictures)}
-        return [np.asarray(apply_crop(decoded[picture.ref.name], picture.crop)) for picture in work.pictures]
+        renderer = Renderer(sample, self.options)
+        return [renderer.draw(picture.ref, picture.crop) for picture in work.pictures]
 
     def finish(self, work: Work, codes: list[np.ndarray]) -> list[TokenSequence]:
         """The sequences, with the codes laid out."""
@@ -81,24 +88,12 @@ class SequenceMaker:
         assert self._text is not None, "setup() comes first"
         return self._text
 
-    def _plan_crops(self, sample: Sample) -> dict[ImageRef, Crop]:
-        """One place for the cut in all pictures of a sample: pictures of one size stay in line."""
-        at = (0.5, 0.5)
-        if self.options.crop == "random":
-            rng = dice(self.seed, sample.key, "crop")
-            at = (rng.random(), rng.random())
-        crops = {}
-        for role, header in sample.headers.items():
-            size = (header.width, header.height)
-            crops[ImageRef(role)] = plan_crop(size, fit_bucket(*size, self.options.target_size, self.options.smaller_targets), at)
-        return crops
-
-    def _conversations(self, sample: Sample, sizes: dict[ImageRef, tuple[int, int]]) -> list[tuple[int, Conversation]] | Drop:
+    def _conversations(self, sample: Sample, framings: Framings) -> list[tuple[int, Conversation]] | Drop:
         """The drawn conversations, each with the number of earlier ones that bear its task's name: a recipe may list a task twice."""
 
         def attempt(number: int, repeat: int) -> Conversation | Drop:
             weighted = self.tasks[number]
-            return weighted.task.format(sample, sizes, dice(self.seed, sample.key, f"task {number} {weighted.kind} {repeat}"))
+            return weighted.task.format(sample, framings, dice(self.seed, sample.key, f"task {number} {weighted.kind} {repeat}"))
 
         first = [attempt(number, 0) for number in range(len(self.tasks))]
         usable = [number for number, result in enumerate(first) if isinstance(result, Conversation)]
@@ -114,6 +109,6 @@ class SequenceMaker:
                 conversations.append((sum(earlier.task == result.task for _, earlier in conversations), result))
         return conversations or Drop(sample.key, "no_task_drawn")
 
-    def _metadata(self, sample: Sample, repeat: int) -> dict[str, Any]:
+    def _metadata(self, sample: Sample, conversation: Conversation, repeat: int) -> dict[str, Any]:
         kept = {name: sample.metadata[name] for name in self.options.keep_metadata if name in sample.metadata}
-        return kept | ({"repeat": repeat} if repeat else {})
+        return kept | dict(conversation.notes) | ({"repeat": repeat} if repeat else {})

@@ -16,13 +16,12 @@ from typing import Any
 
 from pipeline.errors import RecipeError, ShardError
 from pipeline.paths import join, open_fs
-from pipeline.samples import BadSample, ImageRef, Sample, Turn
+from pipeline.samples import IMAGE_MARK, BadSample, ImageRef, Sample, Turn
 from pipeline.sources.json_items import iterate_items
 from pipeline.sources.listing import list_inputs, sizes
 from pipeline.sources.text import as_key, escape, is_clean
 from pipeline.sources.unit import Unit, cut_into_units
 
-IMAGE = "<|image|>"
 SPEAKERS = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant"}
 PARTS = ("conversations", "image", "id")  # of an item; every other scalar field is metadata
 
@@ -124,14 +123,15 @@ def _read_values(item: dict[str, Any]) -> list[str]:
 
 
 def _make_turns(values: list[str], roles: list[str]) -> tuple[Turn, ...]:
-    num_named = sum(value.count(IMAGE) for value in values)
+    num_named = sum(value.count(IMAGE_MARK) for value in values)
     if num_named == 0:
-        values = [f"{IMAGE} " * len(roles) + values[0], *values[1:]]
+        values = [f"{IMAGE_MARK} " * len(roles) + values[0], *values[1:]]
     elif num_named != len(roles):
         raise _BadItem("image_count", f"the turns name {num_named} pictures, the item has {len(roles)}")
     names = iter(roles)
     turns = []
     for number, value in enumerate(values):
-        pieces = (ImageRef(next(names)) if piece == IMAGE else piece for piece in re.split(f"({re.escape(IMAGE)})", value) if piece)
-        turns.append(Turn("assistant" if number % 2 else "user", tuple(pieces)))
+        pieces = re.split(f"({re.escape(IMAGE_MARK)})", value)
+        content = tuple(ImageRef(next(names)) if piece == IMAGE_MARK else piece for piece in pieces if piece)
+        turns.append(Turn("assistant" if number % 2 else "user", content))
     return tuple(turns)

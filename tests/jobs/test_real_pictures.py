@@ -17,6 +17,7 @@ from pipeline.shards.reader import TokenShards
 from pipeline.shards.schema import token_table
 from pipeline.sources import SOURCES
 from tests.jobs.recipes import ROOT, write_recipe
+from tests.tokenizer.tasks.samples import framing
 from tokenizer.options import BUNDLED_TEXT_TOKENIZER
 from tokenizer.sequence import fill, outline
 from tokenizer.tasks import TASKS
@@ -91,7 +92,7 @@ def test_a_large_sample_takes_little_more_than_its_tokens():
     sequences = []
     for number in range(100):
         sample = Sample(f"{number:09d}", caption, {"image": b""})
-        conversation = TASKS["text_to_image"]().format(sample, sizes, dice(0, sample.key, "task"))
+        conversation = TASKS["text_to_image"]().format(sample, {"image": framing(768, 768)}, dice(0, sample.key, "task"))
         outlined = outline(conversation, sizes, text)
         sequences.append(fill(outlined, [rng.integers(0, 8192, (48, 48))], text, caption, {}))
     sink = pa.BufferOutputStream()

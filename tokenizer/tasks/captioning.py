@@ -10,19 +10,26 @@ import random
 from dataclasses import dataclass
 
 from pipeline.samples import Conversation, Drop, ImageRef, Sample, Turn
-from tokenizer.tasks.task import CropSizes
+from tokenizer.framing import Framings
+from tokenizer.tasks.task import lacks
+from tokenizer.tasks.wording import check_wordings, pick_wording, say
 
-INSTRUCTION = "Describe the image in detail. "
+INSTRUCTION = "Describe the image in detail. <|image|>"
 
 
 @dataclass(frozen=True)
 class Captioning:
     """The image asks, the caption answers."""
 
-    def format(self, sample: Sample, sizes: CropSizes, rng: random.Random) -> Conversation | Drop:
-        image = ImageRef("image")
-        if image not in sizes:
-            return Drop(sample.key, "no_image")
+    wordings: tuple[str, ...] = (INSTRUCTION,)  # one of them by sample
+
+    def __post_init__(self) -> None:
+        check_wordings("wordings", self.wordings, num_images=1)
+
+    def format(self, sample: Sample, framings: Framings, rng: random.Random) -> Conversation | Drop:
+        if drop := lacks(sample, framings, "image"):
+            return drop
         if not sample.caption.strip():
             return Drop(sample.key, "no_caption")
-        return Conversation(sample.key, "captioning", (Turn("user", (INSTRUCTION, image)), Turn("assistant", (sample.caption,))))
+        question = say(pick_wording(self.wordings, rng), images=[ImageRef("image")])
+        return Conversation(sample.key, "captioning", (Turn("user", question), Turn("assistant", (sample.caption,))))

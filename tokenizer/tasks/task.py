@@ -1,25 +1,37 @@
 """What a task is, and how the tasks of a recipe share the samples."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from pipeline.samples import Conversation, Drop, ImageRef, Sample
-
-CropSizes = Mapping[ImageRef, tuple[int, int]]  # of each whole image of a sample: width, height in pixels after the crop
+from pipeline.samples import Conversation, Drop, Sample
+from tokenizer.framing import Framings
 
 
 class Task(Protocol):
     """A dataclass whose fields are its options in the recipe."""
 
-    def format(self, sample: Sample, sizes: CropSizes, rng: random.Random) -> Conversation | Drop:
+    def format(self, sample: Sample, framings: Framings, rng: random.Random) -> Conversation | Drop:
         """A function of its arguments alone: no pixels, no tokens, no clock, no global dice.
+
+        Args:
+            framings: How each of the sample's pictures is cut, by role. Boxes and points of the sample are fractions of the original.
 
         Returns:
             The dialogue, or a Drop when this sample cannot feed this task.
         """
         ...
+
+
+def lacks(sample: Sample, framings: Framings, *roles: str) -> Drop | None:
+    """Why a task that wants these pictures, one upon the other, cannot use a sample; None if it can."""
+    for role in roles:
+        if role not in framings:
+            return Drop(sample.key, f"no_{role}")
+        if not framings[role].is_aligned:
+            return Drop(sample.key, f"{role}_not_aligned")
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,15 +10,15 @@ import random
 from dataclasses import dataclass
 
 from pipeline.samples import Conversation, Drop, Sample
+from tokenizer.framing import Framings
 from tokenizer.tasks.conversation import own_turns
-from tokenizer.tasks.task import CropSizes
 
 
 @dataclass(frozen=True)
 class TextOnly:
     """The sample's own turns, where none of them shows an image."""
 
-    def format(self, sample: Sample, sizes: CropSizes, rng: random.Random) -> Conversation | Drop:
+    def format(self, sample: Sample, framings: Framings, rng: random.Random) -> Conversation | Drop:
         if sample.images:
             return Drop(sample.key, "has_images")
-        return own_turns(sample, sizes, "text_only")
+        return own_turns(sample, framings, "text_only")

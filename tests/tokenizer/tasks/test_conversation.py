@@ -13,7 +13,7 @@ def test_turns_are_taken_word_for_word():
 
 def test_text_only_dialogues_are_dialogues_too():
     turns = (Turn("user", ("Name a prime.",)), Turn("assistant", ("7.",)))
-    assert format_once(OwnTurns(), replace(PICTURE, images={}, turns=turns), sizes={}).turns == turns
+    assert format_once(OwnTurns(), replace(PICTURE, images={}, turns=turns), framings={}).turns == turns
 
 
 def test_a_crop_of_a_picture_that_is_there_is_fine():

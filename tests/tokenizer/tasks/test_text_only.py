@@ -10,7 +10,7 @@ TURNS = (Turn("user", ("Name a prime.",)), Turn("assistant", ("7.",)))
 
 
 def test_a_dialogue_is_taken_word_for_word():
-    assert format_once(TextOnly(), Sample("primes", turns=TURNS), sizes={}) == Conversation("primes", "text_only", TURNS)
+    assert format_once(TextOnly(), Sample("primes", turns=TURNS), framings={}) == Conversation("primes", "text_only", TURNS)
 
 
 def test_a_sample_with_pictures_is_left_out():
@@ -18,4 +18,4 @@ def test_a_sample_with_pictures_is_left_out():
 
 
 def test_a_sample_without_turns_is_left_out():
-    assert reason(format_once(TextOnly(), Sample("a", caption="b"), sizes={})) == "no_turns"
+    assert reason(format_once(TextOnly(), Sample("a", caption="b"), framings={})) == "no_turns"

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.samples import Conversation, Turn
-from tests.tokenizer.tasks.samples import IMAGE, PICTURE, SIZES, format_once, reason
+from tests.tokenizer.tasks.samples import FRAMINGS, IMAGE, PICTURE, format_once, reason
 from tokenizer.tasks.text_to_image import TextToImage, text_to_image_prompt
 
 
@@ -47,11 +47,11 @@ def test_a_sample_without_caption_is_left_out(caption):
 
 
 def test_a_sample_without_picture_is_left_out():
-    assert reason(format_once(TextToImage(), PICTURE, sizes={})) == "no_image"
+    assert reason(format_once(TextToImage(), PICTURE, framings={})) == "no_image"
 
 
 def test_the_same_dice_give_the_same_prompt():
     task = TextToImage(unstated_size_fraction=0.5)
-    assert [format_once(task, PICTURE, SIZES, seed) for seed in range(20)] == [
-        format_once(task, PICTURE, SIZES, seed) for seed in range(20)
+    assert [format_once(task, PICTURE, FRAMINGS, seed) for seed in range(20)] == [
+        format_once(task, PICTURE, FRAMINGS, seed) for seed in range(20)
     ]

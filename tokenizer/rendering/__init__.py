@@ -1,0 +1,1 @@
+"""How the pictures that stand in dialogues are drawn from what a sample stores."""
