@@ -7,6 +7,7 @@ from typing import ClassVar, Protocol
 
 from filters.annotators.caption import LocalCaptions
 from filters.annotators.caption_server import ServerCaptions
+from filters.annotators.detect import DetectPhrases
 from pipeline.samples import Sample
 from pipeline.stage import Model, ModelSpec, Needs
 
@@ -43,4 +44,5 @@ class Annotator(Protocol):
 ANNOTATORS: dict[str, type[Annotator]] = {
     "caption": LocalCaptions,
     "caption_server": ServerCaptions,
+    "detect": DetectPhrases,
 }
