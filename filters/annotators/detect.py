@@ -5,12 +5,13 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from filters.annotators.answers import Failure
 from filters.annotators.captioning import show
 from filters.annotators.detect_model import DetectModelSpec
 from filters.annotators.overlaps import choose
 from filters.annotators.phrases import words
 from filters.annotators.search import DetectRequest, Phrases, Search
-from pipeline.errors import RecipeError
+from pipeline.errors import RecipeError, SampleError
 from pipeline.samples import Sample
 from pipeline.stage import Model, Needs
 
@@ -76,7 +77,7 @@ class DetectPhrases:
     def annotate(self, samples: list[Sample]) -> list[Sample]:
         """
         Raises:
-            SampleError: A picture cannot be decoded. The model has not been asked by then.
+            SampleError: A picture cannot be decoded, which is found before the model is asked; or the processor refuses it.
         """
         searched = [number for number, sample in enumerate(samples) if self._is_searched(sample)]
         if not searched:
@@ -88,6 +89,8 @@ class DetectPhrases:
         annotated = list(samples)
         for number, found in zip(searched, model(DetectRequest(pictures, captions, search)), strict=True):
             sample = samples[number]
+            if isinstance(found, Failure):
+                raise SampleError(sample.key, found.reason, found.message)
             chosen = choose(found, sample.caption, max_overlap=self.max_overlap, max_detections=self.max_detections)
             before = sample.detections if self.existing == "add" else ()
             annotated[number] = replace(sample, detections=(*before, *chosen))

@@ -14,6 +14,7 @@ from typing import Any
 
 from PIL import Image
 
+from filters.annotators.answers import Failure
 from filters.annotators.grounding import Asked, ask_caption, ask_labels, grounded_phrase, split_asked, strongest_label
 from filters.annotators.overlaps import Found
 from filters.annotators.phrases import words
@@ -46,23 +47,28 @@ class GroundingDetector:
     model: Any
     processor: Any
 
-    def __call__(self, request: DetectRequest) -> list[list[Found]]:
-        """What is found in each picture, in the model's order.
+    def __call__(self, request: DetectRequest) -> list[list[Found] | Failure]:
+        """What is found in each picture, in the model's order; or why the processor refuses the picture.
 
         Raises:
             RecipeError: A label is longer than what the model can be asked.
         """
         found: list[list[Found]] = [[] for _ in request.pictures]
         rows = [row for number, caption in enumerate(request.captions) for row in self._rows(number, caption, request.search)]
+        refused: dict[int, Failure] = {}
         by_size: dict[tuple[int, ...], list[_Row]] = {}
         for row in rows:
             by_size.setdefault(request.pictures[row.picture].shape, []).append(row)
         for alike in by_size.values():
             for start in range(0, len(alike), request.search.batch_size):
                 batch = alike[start : start + request.search.batch_size]
-                for row, boxes in zip(batch, self._ask(batch, request), strict=True):
+                pixels = self._pixels([Image.fromarray(request.pictures[row.picture]) for row in batch])
+                if isinstance(pixels, Failure):
+                    refused |= {row.picture: pixels for row in batch}
+                    continue
+                for row, boxes in zip(batch, self._ask(batch, pixels, request), strict=True):
                     found[row.picture] += boxes
-        return found
+        return [refused.get(number, boxes) for number, boxes in enumerate(found)]
 
     @property
     def max_tokens(self) -> int:
@@ -91,7 +97,14 @@ class GroundingDetector:
     def _count(self, phrase: str) -> int:
         return len(self.processor.tokenizer(ask_labels([phrase])[0], add_special_tokens=False)["input_ids"])
 
-    def _ask(self, rows: Sequence[_Row], request: DetectRequest) -> Iterator[list[Found]]:
+    def _pixels(self, images: Sequence[Image.Image]) -> Any:
+        """What the processor makes of pictures of one size; or a Failure: it can shrink a long and narrow one to nothing."""
+        try:
+            return self.processor.image_processor(images=list(images), return_tensors="pt").to(self.model.device, self.model.dtype)
+        except ValueError as error:
+            return Failure("detect_picture_unusable", f"{images[0].width} x {images[0].height}: {error}")
+
+    def _ask(self, rows: Sequence[_Row], pixels: Any, request: DetectRequest) -> Iterator[list[Found]]:
         import torch
 
         texts = self.processor.tokenizer(
@@ -104,8 +117,6 @@ class GroundingDetector:
             return_tensors="pt",
         )
         offsets_BT2 = texts.pop("offset_mapping").tolist()
-        images = [Image.fromarray(request.pictures[row.picture]) for row in rows]
-        pixels = self.processor.image_processor(images=images, return_tensors="pt").to(self.model.device, self.model.dtype)
         with torch.inference_mode():
             outputs = self.model(**texts.to(self.model.device), **pixels)
             scores_BQT = outputs.logits.float().sigmoid()

@@ -37,8 +37,8 @@ _AUXILIARIES = (
 _ADVERBS = "also very too just only even still perhaps possibly probably maybe quite rather almost nearly really together apart away"
 _VERBS = (  # those that stand between two things in captions most often; verbs as such cannot be told from nouns without a parser
     "standing stands sitting sits seated lying lies laying holding holds wearing wears riding rides walking walks running runs looking"
-    " looks showing shows shown featuring features containing contains including includes filled covered surrounded placed made"
-    " using eating playing flying parked hanging leaning posing resting smiling carrying driving swimming appears appearing seems seen visible facing"
+    " looks showing shows shown featuring features containing contains including includes filled covered surrounded placed made using"
+    " eating playing flying parked hanging leaning posing resting smiling carrying driving swimming appears appearing seems seen visible"
 )
 STOP_WORDS = FUNCTION_WORDS | frozenset(f"{_AUXILIARIES} {_ADVERBS} {_VERBS}".split())
 
