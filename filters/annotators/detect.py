@@ -28,6 +28,7 @@ class DetectPhrases:
 
     model: str  # a folder with config, weights and processor, or a name on the Hugging Face hub
     revision: str = ""  # of a name: branch, tag or commit; empty takes the newest
+    name: str = "detect"  # by which two detectors of a recipe are told apart
     phrases: Phrases = "auto"  # grounded: the model reads the caption; chunks: what stands between its function words; auto: by the model
     labels: tuple[str, ...] = ()  # looked for in every picture, whatever its caption says
     box_threshold: float = 0.35  # a box counts above this confidence

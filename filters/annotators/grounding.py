@@ -62,7 +62,7 @@ def split_asked(asked: Asked, tokens: Sequence[Span], max_tokens: int) -> list[A
         tokens: Of the whole text, as stretches of its characters.
         max_tokens: Of a part, without the full stop that closes it.
     """
-    if len(tokens) <= max_tokens:
+    if len(tokens) - 1 <= max_tokens:  # the last one is the full stop
         return [asked]
     parts, first = [], 0
     while first < len(tokens):

@@ -56,7 +56,7 @@ class ListDetector:
         import torch
 
         num_phrases = max(len(sought) for sought in lists)
-        ids_BPL = torch.zeros(len(lists), num_phrases, self.max_tokens, dtype=torch.long)  # 0 in front: no phrase
+        ids_BPL = torch.zeros(len(lists), num_phrases, self.max_tokens, dtype=torch.long)  # 0 in front is no phrase: it gets no score
         mask_BPL = torch.ones_like(ids_BPL)
         for row, sought in enumerate(lists):
             texts = [each.phrase for each in sought]
@@ -72,7 +72,7 @@ class ListDetector:
             )
         scores_BQP = outputs.logits.float().sigmoid()
         for picture, sought, scores_QP, boxes_Q4 in zip(pictures, lists, scores_BQP, outputs.pred_boxes, strict=True):
-            best_Q, number_Q = scores_QP[:, : len(sought)].max(-1)
+            best_Q, number_Q = scores_QP.max(-1)
             kept = best_Q > threshold
             height, width = picture.shape[:2]
             shown = (max(height, width) / width, max(height, width) / height) if self.is_padded_square else (1.0, 1.0)

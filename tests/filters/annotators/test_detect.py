@@ -212,6 +212,17 @@ def test_a_caption_that_is_longer_than_the_text_encoder_is_looked_at_in_parts(fo
     assert {round(score, 4) for _, score, _ in first} >= {round(each.confidence, 4) for each in found if each.span[1] < 54}
 
 
+@pytest.mark.parametrize("num_words", range(19, 26))
+@pytest.mark.parametrize("end", ["", "."])
+def test_no_word_of_a_caption_is_cut_off_at_the_end_of_a_text(folders, num_words, end):
+    caption = " ".join(["dog"] * num_words) + end
+    search = Search("auto", (), 1, 0.5, 0.5, 1)
+    rows = list(loaded_model(folders["grounding_dino"])._rows(0, caption, search))
+    tokenizer = librarys(folders["grounding_dino"])[0].tokenizer
+    assert all(len(tokenizer(row.text)["input_ids"]) <= tiny_detectors.MAX_TEXT for row in rows)
+    assert sum(row.text.count("dog") for row in rows) == num_words and len(rows) == 1 + (num_words + 3 > tiny_detectors.MAX_TEXT)
+
+
 def test_many_labels_are_asked_in_as_many_texts_as_they_need(folders):
     labels = tuple(f"{color} {thing}" for color in ("red", "brown", "the") for thing in ("dog", "cat", "man", "hat", "t-shirt"))
     given = samples("")

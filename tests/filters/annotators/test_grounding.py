@@ -132,7 +132,8 @@ def test_the_parts_of_a_long_caption_are_together_the_whole(max_tokens):
 def test_a_long_caption_is_cut_behind_sentences_or_else_between_words():
     asked = ask_caption("A dog sits. Two cats, one bird-like thing.")
     tokens = tokens_of(asked.text)
-    assert [part.text for part in split_asked(asked, tokens, len(tokens))] == [asked.text]
+    assert [part.text for part in split_asked(asked, tokens, len(tokens) - 1)] == [asked.text]
+    assert len(split_asked(asked, tokens, len(tokens) - 2)) == 2
     assert [part.text for part in split_asked(asked, tokens, 9)] == ["a dog sits.", "two cats, one bird-like thing."]
     assert [part.text for part in split_asked(asked, tokens, 6)] == ["a dog sits.", "two cats, one.", "bird-like thing."]
     assert [part.text for part in split_asked(ask_caption("aaaaa"), [(0, 2), (2, 4), (4, 5), (5, 6)], 2)] == ["aaaa.", "a."]
