@@ -77,7 +77,8 @@ def exit_code(recipe: Recipe, manifest: Manifest) -> int:
 def _do_pass(plan: Plan, part: Pass) -> None:
     units = [unit.index for unit in plan.units]
     if part == "encode":
-        kept = decide_units(plan.work_folder, units, plan.job.steps, plan.recipe.run.score_rejected)
+        assign = plan.job.finisher.assign if plan.job.finisher.plans else None
+        kept = decide_units(plan.work_folder, units, plan.job.steps, plan.recipe.run.score_rejected, assign)
         print(f"decided: {kept} samples are kept", flush=True)
     reports = {unit: load_report(plan.work_folder, unit, plan.job.fingerprint, part) for unit in units}
     todo = [unit for unit in plan.units if reports[unit.index] is None]

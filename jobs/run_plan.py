@@ -30,7 +30,8 @@ class Plan:
     @property
     def passes(self) -> tuple[Pass, ...]:
         """One, or two where the run is decided as a whole before anything is encoded."""
-        return ("score", "encode") if self.job.signers or any(step.model for step in self.job.steps) else ("all",)
+        has_models = any(step.model for step in self.job.steps)
+        return ("score", "encode") if self.job.signers or has_models or self.job.finisher.plans else ("all",)
 
     @property
     def work_folder(self) -> str:
@@ -53,6 +54,7 @@ class Plan:
                 *(f"weights     {kind}: {item.weights}" for kind, item in recipe.filters if hasattr(item, "weights")),
                 f"annotators  {', '.join(kind for kind, _ in recipe.annotators) or 'none'}",
                 f"tasks       {tasks}",
+                f"mixture     {recipe.tokens.mixture}, weights count {recipe.tokens.weights_count}",
                 f"tokens      target {recipe.tokens.target_size}²; sequences of at most {recipe.tokens.max_tokens}, {self.job.token_dtype}",
                 f"passes      {', '.join(self.passes)}",
                 f"executor    {recipe.run.executor}",
@@ -70,6 +72,7 @@ def make_plan(recipe: Recipe) -> Plan:
     if recipe.source is None:
         raise RecipeError("source: missing; a recipe for `prepare` says where its samples are")
     vocab = recipe.vocab()
+    promised = _promised(recipe)
     _check_weights(recipe)
     identity = recipe.data_identity()
     job = UnitJob(
@@ -77,7 +80,7 @@ def make_plan(recipe: Recipe) -> Plan:
         steps=make_steps(recipe),
         annotators=_annotators(recipe),
         score_names=(*(score for name, item in recipe.filters for score in named_rule(name, item).scores), SEQUENCE_TOKENS),
-        finisher=SequenceMaker(recipe.tokens, recipe.tasks, recipe.seed),
+        finisher=SequenceMaker(recipe.tokens, recipe.tasks, recipe.seed, promised),
         token_dtype=vocab.dtype.name,
         fingerprint=_digest(identity),
         work_folder=paths.join(recipe.output, WORK_FOLDER),
@@ -106,6 +109,21 @@ def _annotators(recipe: Recipe) -> tuple[Stage, ...]:
     if recipe.scores_captions:
         stages.append(CaptionScores(ClipStage(recipe.clip)))
     return tuple(stages)
+
+
+def _promised(recipe: Recipe) -> tuple[str, ...]:
+    """The roles that annotators are sure to add.
+
+    Raises:
+        RecipeError: The mixture is to be planned, and cannot be foreseen.
+    """
+    unsure = [kind for kind, item in recipe.annotators if not getattr(item, "adds", ())]
+    if unsure and recipe.tokens.mixture == "planned":
+        raise RecipeError(
+            f"tokens.mixture: what annotator {unsure[0]} will say of a sample is not known when the mixture is planned; annotate first and "
+            "prepare what that wrote (mgpt annotate), or set it to 'drawn'"
+        )
+    return tuple(dict.fromkeys(role for _, item in recipe.annotators for role in getattr(item, "adds", ())))
 
 
 def _check_weights(recipe: Recipe) -> None:
