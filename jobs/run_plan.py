@@ -78,11 +78,11 @@ def make_plan(recipe: Recipe) -> Plan:
     job = UnitJob(
         source=recipe.source,
         steps=make_steps(recipe),
-        annotators=_annotators(recipe),
+        annotators=make_annotators(recipe),
         score_names=(*(score for name, item in recipe.filters for score in named_rule(name, item).scores), SEQUENCE_TOKENS),
         finisher=SequenceMaker(recipe.tokens, recipe.tasks, recipe.seed, promised),
         token_dtype=vocab.dtype.name,
-        fingerprint=_digest(identity),
+        fingerprint=digest(identity),
         work_folder=paths.join(recipe.output, WORK_FOLDER),
         batch_pixels=recipe.tokens.batch_pixels,
         waiting_pixels=recipe.tokens.waiting_pixels,
@@ -104,7 +104,8 @@ def make_steps(recipe: Recipe) -> tuple[Step, ...]:
     return tuple(rules)
 
 
-def _annotators(recipe: Recipe) -> tuple[Stage, ...]:
+def make_annotators(recipe: Recipe) -> tuple[Stage, ...]:
+    """What is said of the samples that are kept."""
     stages: list[Stage] = [AnnotatorStage(kind, item) for kind, item in recipe.annotators]
     if recipe.scores_captions:
         stages.append(CaptionScores(ClipStage(recipe.clip)))
@@ -155,5 +156,6 @@ def _clip_users(recipe: Recipe) -> str:
     return ", ".join([*(f"filter {kind}" for kind in recipe.clip_filters), *captions])
 
 
-def _digest(identity: dict[str, Any]) -> str:
+def digest(identity: dict[str, Any]) -> str:
+    """sha256 in hex of what data depends on."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

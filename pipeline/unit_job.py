@@ -143,7 +143,7 @@ class UnitJob:
             port: Where pictures are encoded; None while scoring.
         """
         started = time.monotonic()
-        items = _readable(self.source, unit)
+        items = readable(self.source, unit)
         if self.part == "encode":
             ledger = Ledger.resume(read_ledger(self.work_folder, unit_files(unit.index).decided), self.score_names)
             samples = reopen_samples(items, ledger)
@@ -220,7 +220,7 @@ class UnitJob:
         return report
 
 
-def _readable(source: Source, unit: Unit) -> Iterator[Sample | BadSample]:
+def readable(source: Source, unit: Unit) -> Iterator[Sample | BadSample]:
     """A unit's records; where its file cannot be read (any further), one failed record says so."""
     try:
         yield from source.read(unit)
