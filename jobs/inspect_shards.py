@@ -30,6 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     info.add_argument("--json", action="store_true", help="for machines")
     shown = add("show", "a sample's dialogue in words, and what became of it")
     shown.add_argument("keys", nargs="+", metavar="KEY")
+    shown.add_argument("--pictures", default="", metavar="DIR", help="also draw each dialogue as a PNG there, images decoded from tokens")
     decoded = add("decode", "PNGs of a sample's pictures, drawn from their tokens")
     decoded.add_argument("keys", nargs="+", metavar="KEY")
     decoded.add_argument("--out", default="", metavar="DIR", help="where to; default: OUTPUT/decoded")
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         case "info":
             print_info(args.path, as_json=args.json)
         case "show":
-            show(args.path, args.keys)
+            show(args.path, args.keys, args.pictures)
         case "decode":
             decode(args.path, args.keys, args.out, args.limit)
         case "mixture":
