@@ -40,7 +40,10 @@ def choose_caption(sample: Sample, shares: Mapping[str, float], seed: int, min_s
     if caption is None:
         return sample, {"caption_source": ORIGINAL}
     detections = tuple(_move_span(detection, sample.caption, caption.text) for detection in sample.detections)
-    return replace(sample, caption=caption.text, detections=detections), {"caption_source": caption.source, "caption_provenance": _provenance(caption)}
+    return replace(sample, caption=caption.text, detections=detections), {
+        "caption_source": caption.source,
+        "caption_provenance": _provenance(caption),
+    }
 
 
 def _choices(sample: Sample, shares: Mapping[str, float], min_score: float) -> dict[str, list[Caption | None]]:
