@@ -101,9 +101,11 @@ def test_of_several_boxes_for_the_same_words_the_best_stays():
     assert settle_overlaps([one, best, other], 0.7) == [best]
 
 
-@pytest.mark.parametrize("start, stay", [(5, 2), (4, 1)])
-def test_of_spans_that_overlap_the_more_confident_stays(start, stay):
-    weak, strong = candidate((0, 5), 0.5), candidate((start, 9), 0.6, FAR)
+@pytest.mark.parametrize(
+    "weak, strong, stay", [((0, 5), (5, 9), 2), ((0, 5), (4, 9), 1), ((5, 9), (0, 5), 2), ((4, 9), (0, 5), 1), ((0, 9), (4, 5), 1)]
+)
+def test_of_spans_that_overlap_the_more_confident_stays(weak, strong, stay):
+    weak, strong = candidate(weak, 0.5), candidate(strong, 0.6, FAR)
     kept = settle_overlaps([weak, strong], 0.7)
     assert len(kept) == stay and strong in kept
 

@@ -160,6 +160,11 @@ def test_a_head_that_the_answer_does_not_show_stands_for_nobody():
     assert crop(MAN) not in question(HEADS, sample(found("man", MAN), replace(HEAD, box=(0.125, 0.25, 0.25, 0.375))), low)
 
 
+def test_a_head_that_reaches_beyond_the_picture_ends_at_its_border():
+    outside = replace(HEAD, box=(-0.125, -0.125, 0.125, 0.125))
+    assert question(HEADS, sample(found("man", MAN), outside))[1] == crop((0.0, 0.0, 0.1875, 0.1875))
+
+
 def test_a_head_never_shows_more_than_a_crop_may():
     wide = replace(HEADS, head_margin=6.0)  # the head becomes 0.875 of the picture
     assert crop(MAN) in question(replace(wide, max_crop_share=0.874), sample(found("man", MAN), HEAD))
@@ -203,6 +208,11 @@ def test_one_crop_in_five_is_changed_and_it_is_noted():
             assert note["changes"] == [{"kind": change.kind, "values": list(change.values)} for change in ref.changes]
             changed += bool(ref.changes)
     assert changed / (2 * OFTEN) == pytest.approx(0.2, abs=0.02)
+
+
+def test_each_crop_has_luck_of_its_own():
+    crops = [format_once(Interleaved(augment_fraction=0.5), BOTH, FRAMINGS, seed).notes["crops"] for seed in range(OFTEN)]
+    assert sum(bool(one["changes"]) == bool(other["changes"]) for one, other in crops) / OFTEN == pytest.approx(0.5, abs=0.03)
 
 
 def test_only_crops_are_changed_never_the_answer_or_the_map():
@@ -250,7 +260,7 @@ def test_the_same_dice_give_the_same_prompt_and_others_another():
 
 
 def test_an_option_moves_only_what_it_is_about():
-    of = sample(found("man", MAN), found("dog", DOG), found("beach", BEACH, confidence=0.5), HEAD)
+    of = sample(found("beach", BEACH, confidence=0.5), found("man", MAN), found("dog", DOG), HEAD)
 
     def changes(task: Interleaved, seed: int) -> dict[str, list]:
         return {one["phrase"]: one["changes"] for one in format_once(task, of, FRAMINGS | MAPS, seed).notes["crops"]}

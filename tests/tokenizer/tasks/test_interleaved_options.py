@@ -6,6 +6,7 @@ from pipeline.config import build_kind
 from pipeline.errors import RecipeError
 from tokenizer.tasks import TASKS
 from tokenizer.tasks.interleaved import Interleaved
+from tokenizer.tasks.wording import check_wordings
 
 
 @pytest.mark.parametrize(
@@ -60,3 +61,12 @@ def test_a_recipe_can_set_the_options():
     for wrong in ({"changes": ["blur"]}, {"head_fraction": 1.5}, {"max_crop": 2}):
         with pytest.raises(RecipeError):
             build_kind(TASKS, {"kind": "interleaved"} | wrong, "task[0]")
+
+
+@pytest.mark.parametrize("wording, fits", [("{a}", True), ("{a} {b}", True), ("{b}", False), ("{a} {c}", False), ("", False)])
+def test_optional_fields_may_stand_in_a_wording_and_the_others_have_to(wording, fits):
+    if fits:
+        check_wordings("words", (wording,), ("a",), optional=("b",))
+    else:
+        with pytest.raises(ValueError, match=r"words: wants \{a\}, perhaps \{b\}, got"):
+            check_wordings("words", (wording,), ("a",), optional=("b",))
