@@ -24,11 +24,11 @@ POINTS = (
     *(f"{side}_{part}" for part in ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in ("left", "right")),
 )
 
-HEAD_RADIUS, HEAD_HEIGHT = 0.2, 0.34  # the height of the head's middle above the shoulders; a person is about 1.9 tall before it is scaled
-TORSO, SHOULDERS, HIPS = 0.55, 0.17, 0.12  # length, and half the width above and below
+HEAD_RADIUS, HEAD_HEIGHT = 0.2, 0.37  # the height of the head's middle above the shoulders; a person is about 1.9 tall before it is scaled
+TORSO, SHOULDERS, HIPS = 0.55, 0.18, 0.13  # length, and half the width above and below
 UPPER_ARM, FOREARM, THIGH, SHIN = 0.3, 0.28, 0.38, 0.38
-THICKNESS = 0.075  # half the width of a limb
-EYES, EARS = (0.38, -0.15), (0.85, 0.0)  # of the head's radius, aside and down from its middle
+THICKNESS = 0.09  # half the width of a limb
+EYES, EARS = (0.38, -0.15), (0.75, 0.0)  # of the head's radius, aside and down from its middle
 
 
 @dataclass(frozen=True, slots=True)
