@@ -9,6 +9,7 @@ from tokenizer.tasks.conversation import OwnTurns
 from tokenizer.tasks.dense import Depth, HumanPose, Normal, Segmentation
 from tokenizer.tasks.editing import Editing
 from tokenizer.tasks.grounding import Grounding
+from tokenizer.tasks.interleaved import Interleaved
 from tokenizer.tasks.multiview import Multiview
 from tokenizer.tasks.no_edit import NoEdit
 from tokenizer.tasks.referring import Referring
@@ -35,4 +36,5 @@ TASKS: dict[str, type[Task]] = {
     "no_edit": NoEdit,
     "multiview": Multiview,
     "subject": Subject,
+    "interleaved": Interleaved,
 }

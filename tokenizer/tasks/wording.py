@@ -14,12 +14,15 @@ from pipeline.samples import IMAGE_MARK, ImageRef
 from tokenizer.tasks.task import pick
 
 
-def check_wordings(name: str, wordings: Sequence[str], fields: Collection[str] = (), num_images: int = 0) -> None:
+def check_wordings(
+    name: str, wordings: Sequence[str], fields: Collection[str] = (), num_images: int = 0, *, optional: Collection[str] = ()
+) -> None:
     """
     Args:
         name: Of the option, for the message.
         fields: Which have to occur in each.
         num_images: How often the image's mark has to.
+        optional: Further fields that may occur.
 
     Raises:
         ValueError: One of the wordings is none for this task.
@@ -31,8 +34,9 @@ def check_wordings(name: str, wordings: Sequence[str], fields: Collection[str] =
             found = {field for _, field, _, _ in string.Formatter().parse(wording) if field is not None}
         except ValueError as error:
             raise ValueError(f"{name}: {wording!r}: {error}; a brace itself is written twice") from error
-        if found != set(fields):
+        if not set(fields) <= found <= {*fields, *optional}:
             wanted = " and ".join(f"{{{field}}}" for field in fields) or "no field in braces"
+            wanted += "".join(f", perhaps {{{field}}}" for field in optional)
             raise ValueError(f"{name}: wants {wanted}, got {wording!r}")
         if wording.count(IMAGE_MARK) != num_images:
             raise ValueError(f"{name}: wants {IMAGE_MARK} {num_images} times, got {wording!r}")
