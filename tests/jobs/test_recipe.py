@@ -9,6 +9,7 @@ import pytest
 from jobs.recipe import build_recipe, load_recipe
 from pipeline.errors import RecipeError
 from tests.jobs.recipes import GOLDEN, ROOT, write_recipe
+from tokenizer.tasks.text_to_image import PROMPT, PROMPT_WITHOUT_SIZE
 
 SHAPES = 'kind = "shapes"\ncount = 3'
 
@@ -72,7 +73,8 @@ def test_the_resolved_recipe_fills_every_default_in(tmp_path):
     assert resolved["source"][0]["sizes"] == ["128x128"]
     assert resolved["filter"][0]["max_upscale"] == 1.33
     assert resolved["tokens"]["vq"]["config"] == f"{GOLDEN}/tokenizer/vqgan.yaml"
-    assert resolved["task"] == [{"kind": "text_to_image", "weight": 1.0, "unstated_size_fraction": 0.0}]
+    words = {"wordings": [PROMPT], "wordings_without_size": [PROMPT_WITHOUT_SIZE]}
+    assert resolved["task"] == [{"kind": "text_to_image", "weight": 1.0, "unstated_size_fraction": 0.0, **words}]
 
 
 def test_a_tokenizer_without_enough_codes_for_the_vq_is_refused(tmp_path):

@@ -11,6 +11,7 @@ import string
 from collections.abc import Collection, Mapping, Sequence
 
 from pipeline.samples import IMAGE_MARK, ImageRef
+from tokenizer.tasks.task import pick
 
 
 def check_wordings(
@@ -43,7 +44,7 @@ def check_wordings(
 
 def pick_wording(wordings: Sequence[str], rng: random.Random) -> str:
     """One of them; no dice are thrown for a single one."""
-    return wordings[0] if len(wordings) == 1 else wordings[int(rng.random() * len(wordings))]
+    return pick(wordings, rng)
 
 
 def say(wording: str, values: Mapping[str, object] | None = None, images: Sequence[ImageRef] = ()) -> tuple[str | ImageRef, ...]:
