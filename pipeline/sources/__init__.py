@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from pipeline.samples import BadSample, Sample
+from pipeline.sources.coco import Coco
 from pipeline.sources.conversations import Conversations
 from pipeline.sources.folder import Folder
+from pipeline.sources.openhermes import OpenHermes
 from pipeline.sources.parquet import Parquet
+from pipeline.sources.refcoco import RefCoco
 from pipeline.sources.shapes import Shapes
 from pipeline.sources.unit import Unit
 from pipeline.sources.webdataset_tars import WebDataset
@@ -44,5 +47,8 @@ SOURCES: dict[str, type[Source]] = {
     "webdataset": WebDataset,
     "parquet": Parquet,
     "conversations": Conversations,
+    "openhermes": OpenHermes,
+    "coco": Coco,
+    "refcoco": RefCoco,
     "shapes": Shapes,
 }
