@@ -54,6 +54,7 @@ class CocoTable:
     box_rows: defaultdict[ImageId, list[int]] = field(default_factory=_rows)
     boxes: "array[float]" = field(default_factory=lambda: array("d"))  # 4 a row: x0, y0, x1, y1, pixels
     labels: "array[int]" = field(default_factory=lambda: array("q"))  # category's id, one a row of boxes
+    label_places: dict[int, str] = field(default_factory=dict)  # category's id -> the first annotation that has it
     names: dict[int, str] = field(default_factory=dict)  # category's id -> its name
     pose_rows: defaultdict[ImageId, list[int]] = field(default_factory=_rows)
     poses: "array[float]" = field(default_factory=lambda: array("f"))  # 51 a row: x, y, v
@@ -85,7 +86,8 @@ def read_table(path: str) -> CocoTable:
     for image_id, rows in table.box_rows.items():
         unknown = next((table.labels[row] for row in rows if table.labels[row] not in table.names), None)
         if unknown is not None:
-            table.flaws.setdefault(image_id, ("bad_field", f"{path}: category_id {unknown} is none of the categories"))
+            message = f"{table.label_places[unknown]}: category_id {unknown}, here for the first time, is none of the categories"
+            table.flaws.setdefault(image_id, ("bad_field", message))
     return table
 
 
@@ -93,12 +95,14 @@ def _add_picture(table: CocoTable, where: str, item: dict[str, Any]) -> None:
     image_id = _image_id(item, "id", where)
     if image_id in table.pictures:
         raise RecipeError(f"{where}: image {image_id!r} is there twice")
+    name = ""
     try:
+        name = coco_fields.text(item, "file_name")
         width, height = coco_fields.size(item)
         metadata = {"image_id": image_id, **coco_fields.scalars(item, ("id", "file_name", "width", "height"))}
-        table.pictures[image_id] = Picture(where, coco_fields.text(item, "file_name"), width, height, metadata)
+        table.pictures[image_id] = Picture(where, name, width, height, metadata)
     except BadRecord as error:
-        table.pictures[image_id] = Picture(where, flaw=(error.reason, f"{where}: {error.message}"))
+        table.pictures[image_id] = Picture(where, name, flaw=(error.reason, f"{where}: {error.message}"))
 
 
 def _add_annotation(table: CocoTable, where: str, item: dict[str, Any]) -> None:
@@ -116,6 +120,7 @@ def _add_annotation(table: CocoTable, where: str, item: dict[str, Any]) -> None:
                 raise BadRecord("bad_field", f"category_id is no number but {item.get('category_id')!r}"[:200])
             table.box_rows[image_id].append(len(table.labels))
             table.labels.append(item["category_id"])
+            table.label_places.setdefault(item["category_id"], where)
             table.boxes.extend(box)
         if "keypoints" in item:
             points = coco_fields.numbers(item["keypoints"], 3 * NUM_POINTS, f"keypoints: wants {NUM_POINTS} times x, y, v")

@@ -74,7 +74,7 @@ def _read_turns(item: Any) -> list[tuple[str, str]]:
     if not isinstance(item, dict):
         raise BadRecord("bad_field", f"wants an object, got {str(item)[:100]}")
     if not is_clean(item):
-        raise BadRecord("text_not_utf8", str(item)[:200])
+        raise BadRecord("text_not_utf8", str(item.get("conversations"))[:200])
     turns = item.get("conversations")
     if not isinstance(turns, list):
         raise BadRecord("bad_field", f"conversations is no list of turns but {turns!r}"[:200])

@@ -1,16 +1,16 @@
 """RefCOCO, RefCOCO+ and RefCOCOg: what people call an object in a picture, and its box.
 
 The forms that are read are drawn in refcoco_forms.py: tables of Hugging Face, with paths or with pictures in them, and MDETR's JSON.
-Expressions of one object come together in one sample as detections with the same box; with `per` = "image" all objects of a picture do. The
-key is the picture's name, "COCO_train2014_000000581857", and behind it the object's annotation id. An expression that two rows have is taken
-once.
+Expressions of one object come together in one sample as detections with the same box; with `per` = "image" all objects of a picture do.
+The key is the picture's name, "COCO_train2014_000000581857", and behind it the object's annotation id. An expression that two rows have is
+taken once.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import Any, Literal
+from typing import Literal
 
 import pyarrow as pa
 
@@ -110,8 +110,10 @@ def _pictures_in_table(path: str, groups: list[_Group], rows: range) -> Iterator
                 if ref.flaw:
                     yield BadRecord(*ref.flaw)
                     continue
-                row, record = next(islice(records, ref.row - row - 1, None))
-                picture: Any = record["image"]
+                found = next(islice(records, ref.row - row - 1, None), None)
+                if found is None:
+                    raise ShardError(f"{path}: row {ref.row} is gone")
+                row, picture = ref.row, found[1]["image"]
                 data = picture.get("bytes") if isinstance(picture, dict) else picture
                 yield data if isinstance(data, bytes) else BadRecord("missing_image", f"{ref.where}: no bytes in image")
     except (pa.ArrowException, OSError) as error:
