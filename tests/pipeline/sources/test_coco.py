@@ -15,19 +15,42 @@ from pipeline.sources.coco import Coco
 INFO = {"description": "COCO 2017 Dataset", "url": "http://cocodataset.org", "version": "1.0", "year": 2017, "date_created": "2017/09/01"}
 LICENSES = [{"url": "http://creativecommons.org/licenses/by-nc-sa/2.0/", "id": 1, "name": "Attribution-NonCommercial-ShareAlike License"}]
 IMAGES = [
-    {"license": 4, "file_name": "000000397133.jpg", "coco_url": "http://images.cocodataset.org/val2017/000000397133.jpg", "height": 400, "width": 640,
-     "date_captured": "2013-11-14 17:02:52", "flickr_url": "http://farm7.staticflickr.com/6116/6255196340_da26cf2c9e_z.jpg", "id": 397133},
-    {"license": 1, "file_name": "000000037777.jpg", "coco_url": "http://images.cocodataset.org/val2017/000000037777.jpg", "height": 230, "width": 352,
-     "date_captured": "2013-11-14 20:55:31", "flickr_url": "http://farm9.staticflickr.com/8429/7839199426_f6d48aa585_z.jpg", "id": 37777},
-]  # fmt: skip
+    {
+        "license": 4,
+        "file_name": "000000397133.jpg",
+        "coco_url": "http://images.cocodataset.org/val2017/000000397133.jpg",
+        "height": 400,
+        "width": 640,
+        "date_captured": "2013-11-14 17:02:52",
+        "flickr_url": "http://farm7.staticflickr.com/6116/6255196340_da26cf2c9e_z.jpg",
+        "id": 397133,
+    },
+    {
+        "license": 1,
+        "file_name": "000000037777.jpg",
+        "coco_url": "http://images.cocodataset.org/val2017/000000037777.jpg",
+        "height": 230,
+        "width": 352,
+        "date_captured": "2013-11-14 20:55:31",
+        "flickr_url": "http://farm9.staticflickr.com/8429/7839199426_f6d48aa585_z.jpg",
+        "id": 37777,
+    },
+]
 CATEGORIES = [
     {"supercategory": "person", "id": 1, "name": "person"},
     {"supercategory": "kitchen", "id": 44, "name": "bottle"},
     {"supercategory": "food", "id": 53, "name": "apple"},
 ]
 POINTS = [320, 40, 2, 0, 0, 0, 330, 50, 1] + [0, 0, 0] * 14
-PERSON = {"segmentation": [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]], "area": 1.5, "iscrowd": 0, "image_id": 397133, "bbox": [64.0, 40.0, 320.0, 300.0],
-          "category_id": 1, "id": 200887}  # fmt: skip
+PERSON = {
+    "segmentation": [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]],
+    "area": 1.5,
+    "iscrowd": 0,
+    "image_id": 397133,
+    "bbox": [64.0, 40.0, 320.0, 300.0],
+    "category_id": 1,
+    "id": 200887,
+}
 BOXES = [
     {**PERSON, "bbox": [217.62, 240.54, 38.99, 57.75], "category_id": 44, "id": 82445},
     PERSON,

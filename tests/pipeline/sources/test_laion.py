@@ -16,11 +16,25 @@ from pipeline.sources.webdataset_tars import WebDataset
 from tests.broken_pictures import picture
 
 COCO = {  # a .json of img2dataset for laion-coco, with --save_additional_columns as its dataset_examples/laion-coco.md has it
-    "similarity": 0.3189, "hash": -2193048710482719364, "punsafe": 0.0001, "pwatermark": 0.0532,
-    "top_caption": "a cat sleeping on a sofa", "all_captions": ["a cat on a sofa", "a cat sleeping on a sofa"], "all_similarities": [0.28, 0.33],
-    "caption": "Best cat beds 2021", "url": "https://example.org/cat.jpg", "key": "000000007", "status": "success", "error_message": None,
-    "width": 256, "height": 192, "original_width": 1024, "original_height": 768, "exif": "{}", "sha256": "c0" * 32,
-}  # fmt: skip
+    "similarity": 0.3189,
+    "hash": -2193048710482719364,
+    "punsafe": 0.0001,
+    "pwatermark": 0.0532,
+    "top_caption": "a cat sleeping on a sofa",
+    "all_captions": ["a cat on a sofa", "a cat sleeping on a sofa"],
+    "all_similarities": [0.28, 0.33],
+    "caption": "Best cat beds 2021",
+    "url": "https://example.org/cat.jpg",
+    "key": "000000007",
+    "status": "success",
+    "error_message": None,
+    "width": 256,
+    "height": 192,
+    "original_width": 1024,
+    "original_height": 768,
+    "exif": "{}",
+    "sha256": "c0" * 32,
+}
 
 
 def write_tar(path, *metadatas):

@@ -61,12 +61,16 @@ def test_an_item_is_a_dialogue_and_its_filled_fields_are_metadata(tmp_path, line
         ("prepend", ("s:Be brief.", "h:Hi", "g:Ho"), [("user", "Be brief.\n\nHi"), ("assistant", "Ho")]),
         ("drop", ("s:Be brief.", "h:Hi", "g:Ho"), [("user", "Hi"), ("assistant", "Ho")]),
         ("skip", ("s:Be brief.", "h:Hi", "g:Ho"), None),
-        ("prepend", ("s:You are Donovan.", "g:Ah!", "h:Hi", "g:Ho"), [("user", "You are Donovan."), ("assistant", "Ah!"), ("user", "Hi"), ("assistant", "Ho")]),
+        (
+            "prepend",
+            ("s:You are Donovan.", "g:Ah!", "h:Hi", "g:Ho"),
+            [("user", "You are Donovan."), ("assistant", "Ah!"), ("user", "Hi"), ("assistant", "Ho")],
+        ),
         ("prepend", ("s: \n", "h:Hi", "g:Ho"), [("user", "Hi"), ("assistant", "Ho")]),
         ("skip", ("s:", "h:Hi", "g:Ho"), [("user", "Hi"), ("assistant", "Ho")]),
         ("skip", ("h:Hi", "g:Ho"), [("user", "Hi"), ("assistant", "Ho")]),
     ],
-)  # fmt: skip
+)
 def test_a_system_prompt_goes_where_the_option_says(tmp_path, system, turns, wanted):
     samples = read_items(tmp_path, item(*turns), item("h:a", "g:b"), system=system)
     assert samples[-1].key == "1"
@@ -115,8 +119,12 @@ def test_every_unit_size_gives_the_same_samples_also_after_a_journey(tmp_path):
     wanted = read(source)
     assert [sample.key for sample in wanted] == [str(n) for n in range(40)]
     assert [said(sample)[0][1] for sample in wanted[18:22]] == ["a18", "a19", "b0", "b1"]
-    assert source.plan(15) == [Unit(0, str(tmp_path / "a.json"), 0, 15), Unit(1, str(tmp_path / "a.json"), 15, 20),
-                               Unit(2, str(tmp_path / "b.json"), 0, 15), Unit(3, str(tmp_path / "b.json"), 15, 20)]  # fmt: skip
+    assert source.plan(15) == [
+        Unit(0, str(tmp_path / "a.json"), 0, 15),
+        Unit(1, str(tmp_path / "a.json"), 15, 20),
+        Unit(2, str(tmp_path / "b.json"), 0, 15),
+        Unit(3, str(tmp_path / "b.json"), 15, 20),
+    ]
     sent = pickle.loads(pickle.dumps(source))
     assert [sample for unit in source.plan(7) for sample in sent.read(unit)] == wanted
     assert len(source.fingerprint()) == 2
