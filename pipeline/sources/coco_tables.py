@@ -8,7 +8,8 @@
        {"id": 38, "image_id": 179765, "caption": "A black Honda motorcycle parked in front of a garage."}, ...],
      "categories": [{"id": 44, "name": "bottle", "supercategory": "kitchen"}, ...]}
 
-The lists may stand in any order, each may be missing but `images`. The 448 MB of instances_train2017.json become about 75 MB here, in some 15 seconds.
+The lists may stand in any order, each may be missing but `images`. The 448 MB of instances_train2017.json become some 75 MB, in about 15
+seconds.
 
 Source: cocodataset.org/#format-data; github.com/cocodataset/cocoapi, PythonAPI/pycocotools/coco.py (the files' structure).
 """
