@@ -9,7 +9,10 @@ from typing import Protocol
 from pipeline.samples import BadSample, Sample
 from pipeline.sources.conversations import Conversations
 from pipeline.sources.folder import Folder
+from pipeline.sources.llava import Llava
+from pipeline.sources.magicbrush import MagicBrush
 from pipeline.sources.parquet import Parquet
+from pipeline.sources.seed_data_edit import SeedDataEdit
 from pipeline.sources.shapes import Shapes
 from pipeline.sources.unit import Unit
 from pipeline.sources.webdataset_tars import WebDataset
@@ -44,5 +47,8 @@ SOURCES: dict[str, type[Source]] = {
     "webdataset": WebDataset,
     "parquet": Parquet,
     "conversations": Conversations,
+    "llava": Llava,
+    "magicbrush": MagicBrush,
+    "seed_data_edit": SeedDataEdit,
     "shapes": Shapes,
 }
