@@ -16,16 +16,17 @@ gpt are also seen in jondurbin/bagel, bagel/data_sources/openhermes.py.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
-from pipeline.errors import RecipeError
-from pipeline.samples import BadSample, Sample, Turn
+from pipeline.samples import BadSample, Sample
 from pipeline.sources.bad_record import BadRecord
-from pipeline.sources.conversations import SPEAKERS
-from pipeline.sources.json_items import Places, find_items, read_items
-from pipeline.sources.listing import list_inputs, sizes
-from pipeline.sources.text import escape, is_clean
-from pipeline.sources.unit import Unit, cut_into_units
+from pipeline.sources.coco_fields import scalars
+from pipeline.sources.dialogues import SPEAKERS, check_order, read_turns, text_turns
+from pipeline.sources.item_files import check_object, find_all_items, plan_items, read_unit
+from pipeline.sources.json_items import Places
+from pipeline.sources.listing import sizes
+from pipeline.sources.text import escape
+from pipeline.sources.unit import Unit
 
 
 @dataclass(frozen=True)
@@ -33,30 +34,26 @@ class OpenHermes:
     """Every dialogue of the files that `path` names."""
 
     path: str  # a file, a folder of .json files, a glob, {0..3}, several joined by "::"
-    system: Literal["prepend", "drop", "skip"] = "prepend"  # in front of the first human turn, a blank line between; left out; or its whole
-    # dialogue is passed over as if it were not in the file
+    system: Literal["prepend", "drop", "skip"] = "prepend"  # prompts: in front of the first turn, a blank line between; left out; or
+    # the dialogue is passed over as if it were not in the file
 
     def plan(self, unit_size: int) -> list[Unit]:
-        units: list[Unit] = []
-        for path, places in self._places.items():
-            units += cut_into_units(path, len(places), unit_size, first_index=len(units))
-        if not units:
-            raise RecipeError(f"{self.path}: no item in {len(self._places)} files")
-        return units
+        return plan_items(self.path, self._places, unit_size)
 
     def read(self, unit: Unit) -> Iterator[Sample | BadSample]:
         paths = list(self._places)
-        first_item = sum(len(self._places[path]) for path in paths[: paths.index(unit.path)])
-        places = self._places[unit.path]
-        stop = len(places) if unit.stop is None else unit.stop
-        for number, (where, item) in enumerate(read_items(unit.path, places, unit.start, stop), start=first_item + unit.start):
+        num_before = sum(len(self._places[path]) for path in paths[: paths.index(unit.path)])
+        for number, where, item in read_unit(self._places, unit):
+            key = str(num_before + number)
             try:
-                turns = _read_turns(item)
-                if turns[0][0] == "system" and self.system == "skip":
-                    continue
-                yield Sample(str(number), turns=_without_system(turns, self.system), metadata=_metadata(item))
+                said, first = read_turns(check_object(item)), 0
+                if said and said[0][0] == "system":
+                    if self.system == "skip" and said[0][1].strip():
+                        continue
+                    said, first = _prepend(said) if self.system == "prepend" and said[0][1].strip() else (said, 1)
+                yield Sample(key, turns=text_turns(check_order(said, first)), metadata=scalars(item, without=("conversations",)))
             except BadRecord as error:
-                yield BadSample(str(number), error.reason, escape(f"{where}: {error.message}"))
+                yield BadSample(key, error.reason, escape(f"{where}: {error.message}"))
 
     def fingerprint(self) -> dict[str, str]:
         return sizes(list(self._places))
@@ -64,54 +61,12 @@ class OpenHermes:
     @cached_property
     def _places(self) -> dict[str, Places]:
         """Where the items lie, by file. Found once: it travels with the source to the workers."""
-        return {path: find_items(path) for path in list_inputs(self.path, ending=".json")}
+        return find_all_items(self.path, ending=".json")
 
 
-def _read_turns(item: Any) -> list[tuple[str, str]]:
-    """Who says what: speakers as roles, and "system" at most at the beginning, where it is not blank."""
-    if isinstance(item, ValueError):
-        raise BadRecord("bad_json", str(item))
-    if not isinstance(item, dict):
-        raise BadRecord("bad_field", f"wants an object, got {str(item)[:100]}")
-    if not is_clean(item):
-        raise BadRecord("text_not_utf8", str(item.get("conversations"))[:200])
-    turns = item.get("conversations")
-    if not isinstance(turns, list):
-        raise BadRecord("bad_field", f"conversations is no list of turns but {turns!r}"[:200])
-    found: list[tuple[str, str]] = []
-    for number, turn in enumerate(turns):
-        if not isinstance(turn, dict) or not isinstance(turn.get("value"), str):
-            raise BadRecord("bad_field", f"conversations[{number}] has no text in 'value': {turn!r}"[:200])
-        speaker = turn.get("from")
-        if speaker == "system" and number == 0:
-            if turn["value"].strip():
-                found.append(("system", turn["value"]))
-        elif not isinstance(speaker, str) or speaker not in SPEAKERS:
-            raise BadRecord("bad_turns", f"conversations[{number}] is from {speaker!r}; wants human and gpt, and system in front of them")
-        else:
-            found.append((SPEAKERS[speaker], turn["value"]))
-    if not found:
-        raise BadRecord("bad_turns", "conversations is empty")
-    return found
-
-
-def _without_system(turns: list[tuple[str, str]], system: str) -> tuple[Turn, ...]:
-    """The turns, user first and then in turn, with the system prompt where `system` wants it."""
-    if turns[0][0] == "system":
-        (_, prompt), *turns = turns
-        if system == "prepend":
-            if turns and turns[0][0] == "user":
-                turns[0] = ("user", f"{prompt}\n\n{turns[0][1]}")
-            else:
-                turns = [("user", prompt), *turns]
-    if not turns:
-        raise BadRecord("bad_turns", "conversations holds nothing but a system prompt")
-    for number, (role, text) in enumerate(turns):
-        wanted = ("user", "assistant")[number % 2]
-        if role != wanted:
-            raise BadRecord("bad_turns", f"turn {number}, {text[:40]!r}, is the {role}'s where the {wanted}'s is due"[:200])
-    return tuple(Turn("assistant" if number % 2 else "user", (text,) if text else ()) for number, (_, text) in enumerate(turns))
-
-
-def _metadata(item: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in item.items() if isinstance(value, str | int | float | bool)}
+def _prepend(said: list[tuple[str, str]]) -> tuple[list[tuple[str, str]], int]:
+    """Turns whose system prompt stands in front of what the human says first, or alone where gpt speaks first; and where they begin."""
+    (_, prompt), *others = said
+    if others and SPEAKERS.get(others[0][0]) != "user":
+        return [("human", prompt), *others], 0
+    return [said[0], *((speaker, f"{prompt}\n\n{text}") for speaker, text in others[:1]), *others[1:]], 1

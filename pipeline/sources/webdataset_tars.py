@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import IO, Any
 
+from pipeline.annotations import ANNOTATIONS, from_json
 from pipeline.errors import RecipeError
 from pipeline.paths import exists, is_local, read_bytes, size
 from pipeline.samples import BadSample, Sample
@@ -105,7 +106,11 @@ def _read_sample(file: IO[bytes], group: Group, caption_field: str) -> Sample | 
             return BadSample(group.key, "duplicate_member", f"more than one picture for the role {role}")
         else:
             pictures[role] = data
-    if not pictures:
+    try:
+        said = from_json(metadata.pop(ANNOTATIONS, {}))
+    except ValueError as error:
+        return BadSample(group.key, "bad_field", f"{ANNOTATIONS}: {error}")
+    if not pictures and not said.get("turns"):
         return BadSample(group.key, "missing_image", f"members: {', '.join(ending for ending, _ in group.members)}")
     if caption_field:
         if caption_field not in metadata:
@@ -121,4 +126,4 @@ def _read_sample(file: IO[bytes], group: Group, caption_field: str) -> Sample | 
     if not is_clean(metadata):
         return BadSample(group.key, "metadata_not_utf8", escape(str(metadata))[:200])
     told = (("key", group.key), ("caption", caption))  # no need to say it twice
-    return Sample(group.key, caption, pictures, metadata={k: v for k, v in metadata.items() if (k, v) not in told})
+    return Sample(group.key, caption, pictures, metadata={k: v for k, v in metadata.items() if (k, v) not in told}, **said)

@@ -80,17 +80,17 @@ def test_a_system_prompt_goes_where_the_option_says(tmp_path, system, turns, wan
 @pytest.mark.parametrize(
     ("bad", "reason", "message"),
     [
-        (item("s:Be brief.", "g:Ho"), "bad_turns", "turn 0, 'Ho', is the assistant's where the user's is due"),
-        (item("h:a", "h:b"), "bad_turns", "turn 1, 'b', is the user's where the assistant's is due"),
+        (item("s:Be brief.", "g:Ho"), "bad_turns", r"conversations\[1\] is from 'gpt' where human is due"),
+        (item("h:a", "h:b"), "bad_turns", r"conversations\[1\] is from 'human' where gpt is due"),
         (item("h:a", "s:b"), "bad_turns", r"conversations\[1\] is from 'system'"),
-        (item("s:b"), "bad_turns", "nothing but a system prompt"),
+        (item("s:b"), "bad_turns", "empty"),
         (item(), "bad_turns", "empty"),
         (item("s:"), "bad_turns", "empty"),
         ({"conversations": [{"from": "tool", "value": "a"}]}, "bad_turns", r"conversations\[0\] is from 'tool'"),
         ({"conversations": [{"from": "human", "value": None}]}, "bad_field", r"conversations\[0\] has no text in 'value'"),
         ({"conversation": []}, "bad_field", "conversations is no list of turns but None"),
         ("a", "bad_field", "wants an object"),
-        (item("h:\ud83d", "g:b"), "text_not_utf8", r"\\ud83d"),
+        ({"conversations": [{"from": "human", "value": "\ud83d"}]}, "text_not_utf8", r"\\ud83d"),
     ],
 )
 @pytest.mark.parametrize("lines", [False, True])
