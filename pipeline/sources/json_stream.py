@@ -18,6 +18,7 @@ from pipeline.paths import open_fs
 
 PIECE = 1 << 22  # bytes that are read at a time
 NEAR = 16  # characters: a text that is cut off there may fail this far before its end ("-Infinity", "\ud83d")
+NUMBER = "+-.0123456789eE"  # what a number may go on with in the next piece: of 2.5e-3 there may be 2 and a point yet
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _decode = json.JSONDecoder().raw_decode
@@ -35,7 +36,8 @@ class JsonReader:
         self._text = ""
         self._at = 0  # the place, in _text
         self._ended = False  # whether _text reaches to the file's end
-        self._grow()
+        while not self._text and not self._ended:
+            self._grow()
         if self._text.startswith("\ufeff"):
             self._move_to(1)
 
@@ -77,7 +79,8 @@ class JsonReader:
                     line = self.line + self._text.count("\n", self._at, place)
                     raise RecipeError(f"{self._path}:{line}: no JSON ({getattr(error, 'msg', error)})") from error
             else:
-                if end < len(self._text) or self._ended:  # a number that ends with the piece may go on in the next
+                after = self._text[end : end + 1]
+                if self._ended or (after and after not in NUMBER):
                     self._move_to(end)
                     return value
             self._grow()
