@@ -1,5 +1,6 @@
-"""MagicBrush's sessions in Parquet tables: rows side by side that have one img_id. Tables are cut by rows, so a session may begin in one
-file and go on in the next.
+"""MagicBrush's sessions in Parquet tables: rows side by side that have one img_id.
+
+Tables are cut by rows, so a session may begin in one file and go on in the next.
 """
 
 from array import array
