@@ -16,7 +16,7 @@ class Framing:
     """What a task knows of a picture of its sample: its sizes, and which part remains."""
 
     crop: Crop
-    original_width: int  # pixels, upright
+    original_width: int  # pixels, upright, that the crop was planned for: the main picture's where this one lines up with it
     original_height: int
     is_aligned: bool = True  # it has the proportions of the main picture, where its role says that it lines up with it
 
@@ -45,7 +45,8 @@ Framings = Mapping[str, Framing]  # of each whole picture of a sample, by role
 def frame_sample(sample: Sample, options: TokenOptions, seed: int) -> dict[str, Framing]:
     """Plan the crop of each picture. No pixel is decoded.
 
-    Pictures that line up with the main one get its very crop, whatever their size; all others their own bucket, cut at the same place.
+    Pictures that line up with the main one get its very crop, whatever their size; all others their own bucket, cut at the same place. A
+    picture whose role says that it lines up, but whose proportions deny it, is one of the others, and marked as not aligned.
     """
     main = sample.main_role
     if main is None:
@@ -57,10 +58,10 @@ def frame_sample(sample: Sample, options: TokenOptions, seed: int) -> dict[str, 
     for role, other in sample.headers.items():
         if role == main:
             continue
-        if not is_aligned(role):
-            framings[role] = Framing(_own_crop(other, options, at), other.width, other.height)
+        if lines_up(sample, role):
+            framings[role] = Framing(crop, header.width, header.height)
         else:
-            framings[role] = Framing(crop, other.width, other.height, have_same_shape(header, other))
+            framings[role] = Framing(_own_crop(other, options, at), other.width, other.height, not is_aligned(role))
     if sample.poses and "pose" not in framings:
         framings["pose"] = framings[main]  # it will be drawn
     return framings
@@ -96,6 +97,14 @@ def cut_place(key: str, options: TokenOptions, seed: int) -> tuple[float, float]
         return 0.5, 0.5
     rng = dice(seed, key, "crop")
     return rng.random(), rng.random()
+
+
+def lines_up(sample: Sample, role: str) -> bool:
+    """Whether a picture of the sample shows the main picture's pixels again, at whatever size; one that is not there will be drawn so."""
+    main = sample.main_role
+    if main is None or role == main or not is_aligned(role):
+        return role == main
+    return role not in sample.headers or have_same_shape(sample.headers[main], sample.headers[role])
 
 
 def have_same_shape(first: ImageHeader, second: ImageHeader) -> bool:

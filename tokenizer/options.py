@@ -27,6 +27,7 @@ class TokenOptions:
         default_factory=lambda: {"original": 0.5, "generated": 0.5}
     )  # shares: of the source's caption, of any captioner's, or by a captioner's name; where the drawn one is missing another is used
     min_caption_score: float = -1.0  # cosine by CLIP below which a generated caption is not used; without [clip] it has no score, and is
+    stored_depth: Literal["nearness", "distance"] = "nearness"  # what grows in depth maps; a sample's metadata "depth_stored" wins
     keep_metadata: tuple[str, ...] = ()  # names in a sample's metadata that are stored beside its tokens
     batch_pixels: int = 2_097_152  # pixels that are encoded at once: eight pictures of 512 x 512
     waiting_pixels: int = 67_108_864  # pixels a worker holds back for full batches: 192 MiB of RGB
