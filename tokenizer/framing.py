@@ -108,10 +108,11 @@ def lines_up(sample: Sample, role: str) -> bool:
 
 
 def have_same_shape(first: ImageHeader, second: ImageHeader) -> bool:
-    """Whether one is the other enlarged, up to a pixel of the smaller one that rounding may cost."""
+    """Whether one is the other enlarged, up to a pixel of each side of the smaller one: what rounding may cost."""
     small, large = sorted((first, second), key=lambda header: (header.width * header.height, header.width))
-    scale = max(small.width / large.width, small.height / large.height)
-    return abs(large.width * scale - small.width) <= 1 and abs(large.height * scale - small.height) <= 1
+    scales_x = (small.width - 1) / large.width, (small.width + 1) / large.width
+    scales_y = (small.height - 1) / large.height, (small.height + 1) / large.height
+    return max(scales_x[0], scales_y[0]) <= min(scales_x[1], scales_y[1])
 
 
 def _own_crop(header: ImageHeader, options: TokenOptions, at: tuple[float, float]) -> Crop:
