@@ -31,7 +31,7 @@ def draw_marks(pixels: np.ndarray, marks: Sequence[Mark]) -> np.ndarray:
             raise ValueError(f"a mark's line is at least 1 pixel wide, got {mark.width}")
         x0, y0, x1, y1 = part_pixels(mark.box, width, height)
         color = ImageColor.getrgb(mark.color)[:3]
-        box = pixels[y0:y1, x0:x1]  # a view; slices past its far side are cut there
-        box[: mark.width] = box[max(y1 - y0 - mark.width, 0) :] = color
-        box[:, : mark.width] = box[:, max(x1 - x0 - mark.width, 0) :] = color
+        box = pixels[y0:y1, x0:x1]  # a view; lines past its other side are cut there
+        box[: mark.width] = box[-mark.width :] = color
+        box[:, : mark.width] = box[:, -mark.width :] = color
     return pixels

@@ -54,9 +54,11 @@ def test_a_plane_is_mid_gray(value):
 
 
 def test_a_plane_is_mid_gray_after_a_resize_too():
-    image = Image.fromarray(np.full((333, 517), 0.1234567, np.float32))
+    values = np.full((333, 517), 0.1234567, np.float32)
+    values[np.random.default_rng(0).random(values.shape) > 0.7] = np.nan
+    image = Image.fromarray(values)
     drawn = draw_depth(image, "nearness", plan_crop(image.size, (64, 64)), whole(image))
-    assert (drawn == 128).all()
+    assert (drawn == 128).mean() > 0.99 and set(np.unique(drawn)) <= {0, 128}
 
 
 def test_the_scale_is_that_of_what_remains_after_the_crop():

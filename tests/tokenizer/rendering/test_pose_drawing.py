@@ -51,9 +51,13 @@ def test_the_published_colours_stand_at_the_published_joints():
     assert color_at(drawn, 112, 70) == (153, 0, 0)  # neck to right shoulder
 
 
-def test_each_point_and_limb_is_named_once():
-    assert sorted(OPENPOSE_ORDER) == list(range(18))
-    assert len(set(LIMBS)) == 17 and len(set(RAINBOW)) == 18
+def test_limbs_are_a_bodys():
+    assert sorted(OPENPOSE_ORDER) == list(range(18)) and len(set(RAINBOW)) == 18
+    arms = {(L_SHOULDER, L_ELBOW), (L_ELBOW, L_WRIST), (R_SHOULDER, R_ELBOW), (R_ELBOW, R_WRIST)}
+    legs = {(L_HIP, L_KNEE), (L_KNEE, L_ANKLE), (R_HIP, R_KNEE), (R_KNEE, R_ANKLE)}
+    head = {(NECK, NOSE), (NOSE, L_EYE), (L_EYE, L_EAR), (NOSE, R_EYE), (R_EYE, R_EAR)}
+    assert set(LIMBS) == arms | legs | head | {(NECK, point) for point in (L_SHOULDER, R_SHOULDER, L_HIP, R_HIP)}
+    assert len(LIMBS) == 17
 
 
 def test_edges_are_hard():
@@ -88,6 +92,18 @@ def test_sizes_grow_with_the_crop(side):
     limb = draw_poses([pose({L_KNEE: (0.2, 0.5), L_HIP: (0.8, 0.5)}, side=1)], crop)[:, side // 2]
     assert limb.any(axis=1).sum() == 2 * radius
     assert draw_poses([pose({NOSE: (0.5, 0.5)}, side=1)], Crop(side, 64, side, 64, 0, 0)).any(axis=2).sum() <= 4  # the shorter side counts
+
+
+def test_dots_and_limbs_are_whole_wherever_they_lie_between_pixels():
+    rng = np.random.default_rng(3)
+    x, y = np.arange(256)[None] + 0.5, np.arange(256)[:, None] + 0.5
+    for _ in range(20):
+        a, b = (tuple(rng.uniform(50, 200, 2).tolist()) for _ in range(2))
+        dots = ((x - a[0]) ** 2 + (y - a[1]) ** 2 <= 4) | ((x - b[0]) ** 2 + (y - b[1]) ** 2 <= 4)
+        to_ends = np.hypot(x - a[0], y - a[1]) + np.hypot(x - b[0], y - b[1])  # of a limb's middle, 2 pixels aside: the most
+        drawn = draw_poses([pose({L_HIP: a, L_KNEE: b})], CROP).any(axis=2)
+        np.testing.assert_array_equal(drawn & dots, dots)
+        assert (to_ends[drawn & ~dots] <= np.hypot(np.hypot(a[0] - b[0], a[1] - b[1]), 4) + 1e-6).all()
 
 
 def test_points_move_with_the_crop_and_limbs_are_cut_at_its_border():

@@ -72,6 +72,12 @@ def test_a_part_that_needs_no_resize_is_cut_out():
     assert known.all()
 
 
+def test_a_part_between_pixels_is_interpolated():
+    planes = np.random.default_rng(0).random((1, 40, 60), np.float32)
+    drawn, _ = average_known(planes, np.ones((40, 60), bool), Crop(20, 12, 20, 12, 0, 0), (5.5, 3, 25.5, 15))
+    np.testing.assert_allclose(drawn[0], (planes[0, 3:15, 5:25] + planes[0, 3:15, 6:26]) / 2, rtol=1e-6)
+
+
 def test_halves_are_means_of_four_and_more_halves_of_more():
     planes = np.random.default_rng(0).random((1, 32, 64), np.float32)
     for side in (2, 4):
