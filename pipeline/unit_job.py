@@ -189,7 +189,8 @@ class UnitJob:
             return None
         if work.pictures:
             shown = next((picture for picture in work.pictures if picture.ref == ImageRef(sample.main_role or "")), work.pictures[0])
-            header, crop, entry = sample.headers[shown.ref.name], shown.crop, ledger[sample.key]
+            name = shown.ref.name if shown.ref.name in sample.headers else sample.main_role or ""  # a drawn one has the main one's size
+            header, crop, entry = sample.headers[name], shown.crop, ledger[sample.key]
             entry.width, entry.height, entry.bucket = crop.width, crop.height, f"{crop.width}x{crop.height}"
             entry.crop_box = crop.box(header.width, header.height)
             entry.upscale = max(crop.scaled_width / header.width, crop.scaled_height / header.height)

@@ -30,6 +30,7 @@ class TokenOptions:
     mixture: Literal["drawn", "planned"] = "drawn"  # drawn: each sample draws its tasks for itself; planned: shares hold over the whole run
     weights_count: Literal["samples", "tokens"] = "samples"  # whether task weights are shares of the sequences or of their tokens
     max_repeats: int = 4  # of a planned mixture: how often one sample may feed one task where few can feed it
+    stored_depth: Literal["nearness", "distance"] = "nearness"  # what grows in depth maps; a sample's metadata "depth_stored" wins
     keep_metadata: tuple[str, ...] = ()  # names in a sample's metadata that are stored beside its tokens
     batch_pixels: int = 2_097_152  # pixels that are encoded at once: eight pictures of 512 x 512
     waiting_pixels: int = 67_108_864  # pixels a worker holds back for full batches: 192 MiB of RGB
