@@ -28,8 +28,8 @@ def make_interleaved(**options) -> SequenceMaker:
 
 
 def real_sample() -> Sample:
-    picture, depth = png(256, 320), png(256, 320, seed=1)
-    return replace(make_sample("s", CAPTION, image=picture, depth=depth), detections=BOTH.detections)
+    picture, canny = png(256, 320), png(256, 320, seed=1)
+    return replace(make_sample("s", CAPTION, image=picture, canny=canny), detections=BOTH.detections)
 
 
 def test_crops_have_their_own_size_in_the_sequence():
@@ -48,7 +48,7 @@ def test_crops_have_their_own_size_in_the_sequence():
         position += image_length(image.height, image.width)
     assert sequence.loss_spans == ((sequence.images[-1].start, position + 1),)
     assert len(sequence.input_ids) == position + 1
-    assert sequence.metadata["extra_map"] == "depth" and len(sequence.metadata["crops"]) == 2
+    assert sequence.metadata["extra_map"] == "canny" and len(sequence.metadata["crops"]) == 2
 
 
 def test_a_crops_pixels_are_cut_from_the_original():
