@@ -70,6 +70,8 @@ def frame_sample(sample: Sample, options: TokenOptions, seed: int) -> dict[str, 
 def frame_ref(ref: ImageRef, framings: Framings, options: TokenOptions, at: tuple[float, float] = (0.5, 0.5)) -> Crop:
     """The crop of a picture that stands in a dialogue: a part of an original, or one with a target size of its own, has its own bucket.
 
+    A target size of its own is meant: a prompt may state it, so that smaller targets do not stand in for it.
+
     Args:
         at: Where the cut lies, as `cut_place` says.
     """
@@ -77,9 +79,8 @@ def frame_ref(ref: ImageRef, framings: Framings, options: TokenOptions, at: tupl
     if ref.box is None and not ref.target_size:
         return framing.crop
     x0, y0, x1, y1 = part_pixels(ref.box, framing.original_width, framing.original_height)
-    target = ref.target_size or options.target_size
-    smaller = tuple(size for size in options.smaller_targets if size < target)
-    return plan_crop((x1 - x0, y1 - y0), fit_bucket(x1 - x0, y1 - y0, target, smaller), at)
+    targets = (ref.target_size,) if ref.target_size else (options.target_size, options.smaller_targets)
+    return plan_crop((x1 - x0, y1 - y0), fit_bucket(x1 - x0, y1 - y0, *targets), at)
 
 
 def part_pixels(box: Box | None, width: int, height: int) -> tuple[int, int, int, int]:

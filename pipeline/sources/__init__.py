@@ -11,6 +11,7 @@ from pipeline.sources.conversations import Conversations
 from pipeline.sources.folder import Folder
 from pipeline.sources.parquet import Parquet
 from pipeline.sources.shapes import Shapes
+from pipeline.sources.turntable import Turntable
 from pipeline.sources.unit import Unit
 from pipeline.sources.webdataset_tars import WebDataset
 
@@ -45,4 +46,5 @@ SOURCES: dict[str, type[Source]] = {
     "parquet": Parquet,
     "conversations": Conversations,
     "shapes": Shapes,
+    "turntable": Turntable,
 }

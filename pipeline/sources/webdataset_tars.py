@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import IO, Any
 
+from pipeline.annotations import ANNOTATIONS, from_json
 from pipeline.errors import RecipeError
 from pipeline.paths import exists, is_local, read_bytes, size
 from pipeline.samples import BadSample, Sample
@@ -99,7 +100,11 @@ def _read_sample(file: IO[bytes], group: Group) -> Sample | BadSample:
             return BadSample(group.key, "duplicate_member", f"more than one picture for the role {role}")
         else:
             pictures[role] = data
-    if not pictures:
+    try:
+        said = from_json(metadata.pop(ANNOTATIONS, {}))
+    except ValueError as error:
+        return BadSample(group.key, "bad_field", f"{ANNOTATIONS}: {error}")
+    if not pictures and not said.get("turns"):
         return BadSample(group.key, "missing_image", f"members: {', '.join(ending for ending, _ in group.members)}")
     if caption is None:
         caption = metadata.get("caption") or ""
@@ -110,4 +115,4 @@ def _read_sample(file: IO[bytes], group: Group) -> Sample | BadSample:
     if not is_clean(metadata):
         return BadSample(group.key, "metadata_not_utf8", escape(str(metadata))[:200])
     told = (("key", group.key), ("caption", caption))  # no need to say it twice
-    return Sample(group.key, caption, pictures, metadata={k: v for k, v in metadata.items() if (k, v) not in told})
+    return Sample(group.key, caption, pictures, metadata={k: v for k, v in metadata.items() if (k, v) not in told}, **said)
