@@ -27,10 +27,12 @@ class Shown:
     def __init__(self, *refs: ImageRef):
         self.refs = refs
 
+    plans = False
+
     def setup(self):
         pass
 
-    def work(self, sample):
+    def work(self, sample, draws):
         return Work((), tuple(Picture(ref, CROP) for ref in self.refs), {})
 
     def pixels(self, sample, work):
