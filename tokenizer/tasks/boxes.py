@@ -10,8 +10,8 @@ from pipeline.samples import Box, Detection, Drop, ImageRef, Mark, Sample
 from tokenizer.framing import Framing, Framings
 from tokenizer.tasks.task import lacks, pick
 
-LINES_A_SIDE = 128  # an automatic line is this part of the picture's shorter side: 4 pixels of 512
-MIN_LINE = 2  # pixels: a thinner line does not come through a VQ that halves four times
+LINES_A_SIDE = 80  # an automatic line is this part of the picture's shorter side: 6 pixels of 512; 2 of 256 were lost in the bundled VQ
+MIN_LINE = 3  # pixels
 SLACK = 1e-6  # pixels: what fractions lose
 
 

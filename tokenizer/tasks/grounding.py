@@ -24,7 +24,7 @@ class Grounding:
 
     wordings: tuple[str, ...] = ("Detect: {phrase}. <|image|>",)  # one of them by sample
     color: str = "red"  # of the boxes, as Pillow names it, or #rrggbb
-    width: int = 0  # pixels of the line; 0: 1/128 of the crop's shorter side, at least 2
+    width: int = 0  # pixels of the line; 0: 1/80 of the crop's shorter side, at least 3
     min_confidence: float = 0.35  # in [0, 1], of a detection that is used
     min_visible: float = 0.9  # share of a box that the crop leaves, in (0, 1]; a detection of which less is left is not used
     min_side: int = 16  # pixels of a box's shorter side after the crop; a smaller one is not used

@@ -129,7 +129,7 @@ def test_a_phrase_keeps_the_boxes_that_are_left():
     assert reason(mark(cut)) == "box_cut_away"
 
 
-@pytest.mark.parametrize("size, width", [((512, 512), 4), ((768, 1152), 6), ((256, 256), 2), ((128, 512), 2), ((1024, 1024), 8)])
+@pytest.mark.parametrize("size, width", [((512, 512), 6), ((768, 1152), 10), ((256, 256), 3), ((128, 512), 3), ((1024, 1024), 13)])
 def test_the_line_grows_with_the_picture(size, width):
     marked = mark(found("apple", (0.1, 0.1, 0.9, 0.9)), crop=framing(*size))
     assert marked.ref.marks[0].width == width

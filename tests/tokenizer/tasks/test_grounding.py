@@ -12,7 +12,7 @@ APPLE = replace(PICTURE, detections=(Detection("The red apple.", (0.25, 0.25, 0.
 
 
 def test_the_box_is_drawn_on_the_answer_alone():
-    marked = ImageRef("image", marks=(Mark((0.25, 0.25, 0.75, 0.5), "red", 4),))
+    marked = ImageRef("image", marks=(Mark((0.25, 0.25, 0.75, 0.5), "red", 6),))
     turns = (Turn("user", ("Detect: The red apple. ", IMAGE)), Turn("assistant", (marked,)))
     notes = {"phrase": "The red apple", "boxes": [[0.25, 0.25, 0.75, 0.5]]}
     assert format_once(Grounding(), APPLE) == Conversation("fox", "grounding", turns, notes)

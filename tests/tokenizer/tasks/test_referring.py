@@ -14,7 +14,7 @@ APPLES = replace(PICTURE, detections=tuple(Detection("a red apple.", box, 0.8) f
 
 def test_the_box_is_drawn_on_the_question():
     sample = replace(APPLES, detections=APPLES.detections[:1])
-    marked = ImageRef("image", marks=(Mark(BOXES[0], "red", 4),))
+    marked = ImageRef("image", marks=(Mark(BOXES[0], "red", 6),))
     turns = (Turn("user", ("What is in the box? ", marked)), Turn("assistant", ("a red apple",)))
     notes = {"phrase": "a red apple", "boxes": [list(BOXES[0])]}
     assert format_once(Referring(), sample) == Conversation("fox", "referring", turns, notes)
