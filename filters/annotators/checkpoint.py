@@ -39,19 +39,30 @@ class Checkpoint:
         Raises:
             RecipeError: There is no such model, a part of it is missing, or it is of another type.
         """
-        from transformers import AutoConfig
         from transformers.utils.hub import has_file
 
+        config = self.config()
         try:
-            config = AutoConfig.from_pretrained(self.model, revision=self.revision or None, trust_remote_code=False)
             for names in (WEIGHT_FILES, PROCESSOR_FILES):
                 if not any(has_file(self.model, name, revision=self.revision or None) for name in names):
                     raise RecipeError(f"annotator {self.annotator}: {self.model} has none of {', '.join(names)}")
         except (OSError, ValueError) as error:
-            raise RecipeError(f"annotator {self.annotator}: model {self.model!r} cannot be had: {error}") from error
+            raise self._cannot_be_had(error) from error
         if config.model_type not in known:
             raise RecipeError(f"annotator {self.annotator}: {self.model} is a {config.model_type}, which {failing}")
         return config
+
+    def config(self) -> Any:
+        """
+        Raises:
+            RecipeError: There is none, or none that the library knows.
+        """
+        from transformers import AutoConfig
+
+        try:
+            return AutoConfig.from_pretrained(self.model, revision=self.revision or None, trust_remote_code=False)
+        except (OSError, ValueError) as error:
+            raise self._cannot_be_had(error) from error
 
     def fingerprint(self) -> str:
         """sha256 over all files of a folder; empty for a name on the hub, whose commit is kept with what the model says."""
@@ -82,10 +93,13 @@ class Checkpoint:
                 self.model, revision=revision, trust_remote_code=False, dtype=getattr(torch, precision), output_loading_info=True
             )
         except (OSError, ValueError) as error:
-            raise RecipeError(f"annotator {self.annotator}: model {self.model!r} cannot be had: {error}") from error
+            raise self._cannot_be_had(error) from error
         if missing := [name for name in found["missing_keys"] if not NEVER_USED.search(name)]:
             raise RecipeError(f"annotator {self.annotator}: {self.model} lacks weights, such as {min(missing)}")
         return model.eval().to(device), processor
+
+    def _cannot_be_had(self, error: Exception) -> RecipeError:
+        return RecipeError(f"annotator {self.annotator}: model {self.model!r} cannot be had: {error}")
 
 
 def commit_of(model: Any) -> str:

@@ -13,9 +13,7 @@ Outcome = Sample | SampleError  # the sample annotated, or why it cannot be
 class HeldAnswers:
     """Outcomes by the samples themselves."""
 
-    outcomes: dict[int, tuple[Sample, Outcome]] = field(
-        default_factory=dict
-    )  # by id() of a sample, which is held with it
+    outcomes: dict[int, tuple[Sample, Outcome]] = field(default_factory=dict)  # by id() of a sample, which is held with it
 
     def annotate(
         self, samples: list[Sample], is_asked: Callable[[Sample], bool], ask: Callable[[list[Sample]], list[Outcome]]
