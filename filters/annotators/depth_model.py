@@ -1,14 +1,15 @@
 """A depth model of the transformers library, behind one call: pictures in, nearness out.
 
 Models speak of depth in two ways: some say how near a point is, up to scale and shift (disparity), others how far, in metres. Here all
-say how near: a distance is turned into its inverse.
+say how near: a distance is turned into its inverse, and that before the network's output is enlarged to the picture's size. Beside a far
+ground the bicubic enlarging of distances swings below the nearest one, even below zero, and its inverse would outshine all else.
 
-Shapes: H x W pixels.
+Shapes: H x W pixels of the picture, h x w of the network's output, B pictures.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -17,9 +18,13 @@ from filters.annotators.checkpoint import Checkpoint, commit_of
 from filters.annotators.network import Refused, ask, prepared
 from pipeline.errors import RecipeError
 
+if TYPE_CHECKING:
+    import torch
+
 Predicts = Literal["auto", "nearness", "distance"]
 
-DISTANCES = ("zoedepth", "glpn", "depth_pro", "tipsv2_dpt")  # after their post-processing, in metres
+DISTANCES = ("zoedepth", "glpn", "depth_pro", "tipsv2_dpt")  # in metres
+ENLARGED_AS_NEARNESS = ("depth_pro",)  # its network says nearness, its post-processing makes distances of it at last
 BY_CONFIG: Mapping[str, Predicts] = {"relative": "nearness", "metric": "distance"}  # Depth Anything's depth_estimation_type
 LEAST_SHARE = 1e-3  # of the farthest distance: nothing counts as nearer, so that one wild pixel does not flatten all others
 
@@ -110,21 +115,24 @@ class DepthModel:
 
         def read(outputs: Any, _: Mapping[str, Any], numbers: list[int]) -> list[np.ndarray]:
             sizes = [pictures[number].shape[:2] for number in numbers]
+            is_late = self.network.config.model_type in ENLARGED_AS_NEARNESS
+            if self.tells_distance and not is_late:
+                outputs["predicted_depth"] = inverse(outputs["predicted_depth"])
             # By place: ZoeDepth calls them source_sizes, all others target_sizes.
-            found = self.processor.post_process_depth_estimation(outputs, sizes)
+            found = [each["predicted_depth"] for each in self.processor.post_process_depth_estimation(outputs, sizes)]
+            if self.tells_distance and is_late:
+                found = [inverse(each[None])[0] for each in found]
             # The library squeezes away sides of one pixel.
-            return [self._nearness(each["predicted_depth"].cpu().numpy().reshape(size)) for each, size in zip(found, sizes, strict=True)]
+            return [each.cpu().numpy().reshape(size) for each, size in zip(found, sizes, strict=True)]
 
         answers = ask(self.network, prepared(prepare, len(pictures)), request.batch_size, read)
         return DepthAnswer(answers, commit_of(self.network))
 
-    def _nearness(self, predicted_HW: np.ndarray) -> np.ndarray:
-        return inverse(predicted_HW) if self.tells_distance else predicted_HW
 
+def inverse(distances_Bhw: "torch.Tensor") -> "torch.Tensor":
+    """1 / distance, of distances that are cut below `LEAST_SHARE` of the picture's farthest; NaN where they are not finite."""
+    import torch
 
-def inverse(distances_HW: np.ndarray) -> np.ndarray:
-    """1 / distance, float32; as they are where some are not finite."""
-    if not np.isfinite(distances_HW).all():
-        return distances_HW
-    least = np.float32(distances_HW.max() * LEAST_SHARE)
-    return np.float32(1) / np.maximum(distances_HW, least) if least > 0 else np.zeros_like(distances_HW)
+    least_B = (distances_Bhw.flatten(1).amax(1) * LEAST_SHARE).clamp(min=1e-12)  # none above zero: all equally far
+    near_Bhw = 1 / distances_Bhw.maximum(least_B[:, None, None])
+    return torch.where(distances_Bhw.isfinite(), near_Bhw, torch.nan)
