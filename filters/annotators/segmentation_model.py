@@ -1,8 +1,8 @@
 """A segmentation model of the transformers library, behind one call: pictures in, a class for every pixel out.
 
 Models that know classes only (SegFormer, BEiT, UperNet, DPT, ...) and universal ones (MaskFormer, Mask2Former, OneFormer, EoMT) are read by
-their own processor's semantic post-processing. Where a processor pads a picture on the right and at the bottom, the library stretches the
-padded whole to the picture's size, so that classes lie up to a patch beside their things; here the padding is cut off before.
+their own processor's semantic post-processing. Where a processor is set to pad pictures on the right and at the bottom (`pad_size`), the
+library stretches the padded whole to the picture's size, so that classes lie beside their things; here the padding is cut off.
 
 Shapes: H x W pixels of the picture, h x w of what the network sees, B pictures.
 """

@@ -39,7 +39,9 @@ def test_all_other_weights_may_not(dpt):
         checkpoint(dpt).load(AutoModelForDepthEstimation, AutoImageProcessor)
 
 
-@pytest.mark.parametrize("part, complaint", [("model.safetensors", "none of model.safetensors"), ("preprocessor_config.json", "processor_config")])
+@pytest.mark.parametrize(
+    "part, complaint", [("model.safetensors", "none of model.safetensors"), ("preprocessor_config.json", "processor_config")]
+)
 def test_a_folder_without_weights_or_processor_is_refused_before_any_work(dpt, part, complaint):
     checkpoint(dpt).check(("dpt",), "is none")
     (dpt / part).unlink()

@@ -135,7 +135,7 @@ def test_values_that_are_not_finite_are_refused(folders):
         answer.nearness[0][0, 0] = np.nan
         return answer
 
-    with pytest.raises(SampleError, match="000: depth_picture_unusable .* not finite"):
+    with pytest.raises(SampleError, match=r"000: depth_picture_unusable .* not finite"):
         annotator.annotate(samples(2))
 
 

@@ -67,7 +67,8 @@ def loud(model: torch.nn.Module, factor: float = 8.0) -> torch.nn.Module:
 
 def decided(model: torch.nn.Module) -> torch.nn.Module:
     """Queries that differ in their classes and in where they look."""
-    parts = ("class_predictor.weight", "class_embed.weight", "mask_embedder.2", "mask_embed.layers.2", "queries_features", "query_embed")
+    parts = ("class_predictor.weight", "class_embed.weight", "mask_embedder.2", "mask_embed.layers.2", "queries_features")
+    parts += ("query_embed", "query_position")
     with torch.no_grad():
         for name, parameter in loud(model, 4).named_parameters():
             if any(part in name for part in parts):
@@ -150,11 +151,16 @@ def save_segformer(folder: Path, names: tuple[str, ...] = NAMES) -> Path:
     return save(folder, loud(AutoModelForSemanticSegmentation.from_config(config)), SegformerImageProcessor(size=SIZE))
 
 
-def save_mask2former(folder: Path, size: dict[str, int] | None = None) -> Path:
-    """The processor pads up to multiples of 32 pixels."""
+def save_mask2former(folder: Path, pads: bool = False) -> Path:
+    """
+    Args:
+        pads: Pictures are scaled in their proportions, and padded to 64 x 64 pixels.
+    """
     torch.manual_seed(5)
     config = Mask2FormerConfig(
-        backbone_config=SwinConfig(image_size=SIDE, embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2], window_size=2, out_features=swin_stages()),
+        backbone_config=SwinConfig(
+            image_size=SIDE, embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2], window_size=2, out_features=four_stages()
+        ),
         feature_size=32,
         mask_feature_size=32,
         hidden_dim=32,
@@ -166,14 +172,20 @@ def save_mask2former(folder: Path, size: dict[str, int] | None = None) -> Path:
         num_queries=6,
         **labels(),
     )
-    processor = Mask2FormerImageProcessor(size=size or SIZE, size_divisor=32)
+    if pads:
+        edges, square = {"shortest_edge": 32, "longest_edge": 64}, {"height": 64, "width": 64}
+        processor = Mask2FormerImageProcessor(size=edges, size_divisor=8, pad_size=square)
+    else:
+        processor = Mask2FormerImageProcessor(size={"height": 64, "width": 64})
     return save(folder, decided(Mask2FormerForUniversalSegmentation(config)), processor)
 
 
 def save_oneformer(folder: Path) -> Path:
     torch.manual_seed(6)
     folder.mkdir(parents=True)
-    backbone = SwinConfig(image_size=SIDE, embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2], window_size=2, out_features=swin_stages())
+    backbone = SwinConfig(
+        image_size=SIDE, embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2], window_size=2, out_features=four_stages()
+    )
     config = OneFormerConfig(
         backbone_config=backbone,
         conv_dim=32,
@@ -201,7 +213,7 @@ def save_oneformer(folder: Path) -> Path:
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "task", "is", "semantic", "instance", "panoptic"]
     (folder / "vocab.txt").write_text("\n".join(words))
     text = BertTokenizerFast(str(folder / "vocab.txt"))
-    images = OneFormerImageProcessor(size=SIZE, repo_path=str(folder), class_info_file="classes.json", num_text=2)
+    images = OneFormerImageProcessor(size={"height": 64, "width": 64}, repo_path=str(folder), class_info_file="classes.json", num_text=2)
     processor = OneFormerProcessor(images, text, max_seq_length=12, task_seq_length=12)
     return save(folder, decided(OneFormerForUniversalSegmentation(config)), processor)
 
@@ -244,25 +256,35 @@ def save_vitpose(folder: Path, num_experts: int = 1, num_points: int = 17) -> Pa
 
 def save_detr(folder: Path, names: tuple[str, ...] = ("car", "person", "dog")) -> Path:
     torch.manual_seed(9)
-    backbone = ResNetConfig(embedding_size=8, hidden_sizes=[8, 8, 8, 8], depths=[1, 1, 1, 1], layer_type="basic", out_features=["stage4"])
+    backbone = ResNetConfig(
+        embedding_size=8, hidden_sizes=[8, 8, 8, 8], depths=[1, 1, 1, 1], layer_type="basic", out_features=four_stages()
+    )
     config = DetrConfig(
         use_timm_backbone=False,
         use_pretrained_backbone=False,
         backbone=None,
         backbone_config=backbone,
-        d_model=16,
+        d_model=32,
         encoder_layers=1,
         decoder_layers=1,
         encoder_ffn_dim=16,
         decoder_ffn_dim=16,
-        encoder_attention_heads=2,
-        decoder_attention_heads=2,
+        encoder_attention_heads=8,
+        decoder_attention_heads=8,
         num_queries=8,
         **labels(names),
     )
-    size = {"shortest_edge": SIDE, "longest_edge": 2 * SIDE}
-    return save(folder, loud(DetrForObjectDetection(config), 4), DetrImageProcessor(size=size))
+    model = decided(DetrForObjectDetection(config)).eval()
+    with torch.no_grad():  # the heads see in what the queries differ, not what they have in common
+        common = model(torch.randn(1, 3, 160, 240)).last_hidden_state[0].mean(0)
+        for part, width in ((model.class_labels_classifier, 4), (model.bbox_predictor.layers[0], 6)):
+            part.weight.normal_(0, width)
+            part.bias.copy_(-part.weight @ common)
+        for part in model.bbox_predictor.layers[1:]:
+            part.weight.normal_(0, 0.4)
+    size = {"shortest_edge": 160, "longest_edge": 320}  # the last stage halves them five times
+    return save(folder, model, DetrImageProcessor(size=size))
 
 
-def swin_stages() -> list[str]:
+def four_stages() -> list[str]:
     return ["stage1", "stage2", "stage3", "stage4"]
