@@ -16,6 +16,7 @@ from pipeline.samples import Sample
 from pipeline.stage import Model, Needs
 
 DEEPEST = 65535
+ROUNDING = 1e-6  # of the largest value; float32 has 24 bits
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ def _stored(nearness: np.ndarray | Refused, metadata: dict[str, str]) -> GrayMap
 
 
 def spread(values_HW: np.ndarray) -> np.ndarray:
-    """Values from their least to their largest as 0 to 65535, uint16; all 0 where they are all the same."""
+    """Values from their least to their largest as 0 to 65535, uint16; all 0 where they differ by no more than sums are rounded."""
     values = values_HW.astype(np.float64)
     low, high = values.min(), values.max()
-    return np.rint((values - low) * (DEEPEST / (high - low) if high > low else 0.0)).astype(np.uint16)
+    is_flat = high - low <= ROUNDING * max(abs(low), abs(high))
+    return np.rint((values - low) * (0.0 if is_flat else DEEPEST / (high - low))).astype(np.uint16)

@@ -89,6 +89,14 @@ def test_what_the_library_says_is_far_is_stored_as_not_near(folders, kind):
         assert np.corrcoef(stored(sample).ravel(), library_says(folders[kind], sample).ravel())[0, 1] < -0.5
 
 
+@pytest.mark.parametrize("kind", ["dpt", "relative", "metric", "zoe"])
+def test_another_precision_gives_nearly_the_same(folders, kind):
+    half = loaded(folders[kind], precision="float16")  # these weights are too wild for bfloat16
+    for exact, rough in zip(loaded(folders[kind]).annotate(samples(2)), half.annotate(samples(2)), strict=True):
+        assert exact.images["depth"] != rough.images["depth"]
+        assert np.corrcoef(stored(exact).ravel(), stored(rough).ravel())[0, 1] > 0.7
+
+
 def test_what_the_values_are_can_be_said_in_the_recipe(folders):
     given = samples(1)
     [near], [far] = (loaded(folders["dpt"], predicts=said).annotate(given) for said in ("nearness", "distance"))
@@ -142,6 +150,7 @@ def test_values_that_are_not_finite_are_refused(folders):
 def test_values_are_spread_over_16_bits():
     assert spread(np.float32([[-1, 0], [1, 3]])).tolist() == [[0, 16384], [32768, 65535]]
     assert spread(np.full((2, 2), 7.5, np.float32)).tolist() == [[0, 0], [0, 0]]
+    assert spread(np.float32([[1, 1 + 2**-21]])).tolist() == [[0, 0]] and spread(np.float32([[1, 1 + 2**-19]])).tolist() == [[0, 65535]]
 
 
 def test_a_wild_pixel_does_not_flatten_the_inverse():

@@ -82,6 +82,13 @@ def test_points_are_the_librarys_own_in_batches_of_any_size(folders, kind, batch
         assert sample.metadata == {"pose_model": folders[kind]}
 
 
+def test_another_precision_finds_nearly_the_same(folders):
+    options = {"detector": folders["detr"], "detector_threshold": 0.3, "max_overlap": 1.0}
+    exact, rough = (loaded(folders["vitpose"], precision=each, **options).annotate(samples(4)) for each in ("float32", "bfloat16"))
+    counts = [[len(sample.poses) for sample in each] for each in (exact, rough)]
+    assert sum(counts[0]) > 4 and abs(sum(counts[0]) - sum(counts[1])) < sum(counts[0]) / 2 and exact != rough
+
+
 def library_detects(folder, image, threshold):
     """Boxes of persons inside the picture (x, y, width, height in pixels), the surest first."""
     processor, model = AutoImageProcessor.from_pretrained(folder), AutoModelForObjectDetection.from_pretrained(folder)

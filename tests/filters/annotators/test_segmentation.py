@@ -74,6 +74,13 @@ def test_classes_are_the_librarys_own_in_batches_of_any_size(folders, kind, batc
     assert len({name for sample in annotated for name in sample.metadata["segmentation_classes"]}) > 1
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_precision_finds_nearly_the_same(folders, kind):
+    rough = loaded(folders[kind], precision="float16").annotate(samples(3))
+    for sample, exact in zip(rough, loaded(folders[kind]).annotate(samples(3)), strict=True):
+        assert (stored(sample) == stored(exact)).mean() > 0.7
+
+
 def test_padding_is_cut_off_where_the_library_stretches_it(folders):
     """60 x 40 pixels are seen as the left upper 48 x 32 of 64 x 64: without padding these would be 80 x 80 pixels of the picture."""
     image = decode_rgb(picture(0))

@@ -109,7 +109,7 @@ def save_depth_anything(folder: Path, estimates: str = "relative") -> Path:
     with torch.no_grad():
         model.head.conv3.bias.fill_(0.5)  # what is left of depth behind the rectifier
     processor = DPTImageProcessor(size={"height": 28, "width": 28}, keep_aspect_ratio=True, ensure_multiple_of=7)
-    return save(folder, loud(model, 3 if estimates == "relative" else 10), processor)
+    return save(folder, loud(model, 10), processor)
 
 
 def save_zoe(folder: Path) -> Path:
