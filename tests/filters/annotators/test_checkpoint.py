@@ -4,7 +4,12 @@ import json
 
 import pytest
 from safetensors.torch import load_file, save_file
-from transformers import AutoImageProcessor, AutoModelForDepthEstimation
+from transformers import (
+    AutoImageProcessor,
+    AutoModelForDepthEstimation,
+    AutoModelForSemanticSegmentation,
+    AutoModelForUniversalSegmentation,
+)
 
 from filters.annotators.checkpoint import Checkpoint
 from pipeline.errors import RecipeError
@@ -31,6 +36,14 @@ def test_weights_that_published_checkpoints_lack_and_nothing_uses_may_be_missing
     without(dpt, "neck.fusion_stage.layers.0.residual_layer1")  # as in Intel/dpt-large
     network, _ = checkpoint(dpt).load(AutoModelForDepthEstimation, AutoImageProcessor)
     assert not network.training
+
+
+def test_what_only_training_uses_may_be_missing(tmp_path):
+    mask2former, segformer = tiny_map_models.save_mask2former(tmp_path / "mask2former"), tiny_map_models.save_segformer(tmp_path / "seg")
+    without(mask2former, "criterion.empty_weight")
+    without(segformer, "num_batches_tracked")
+    checkpoint(mask2former).load(AutoModelForUniversalSegmentation, AutoImageProcessor)
+    checkpoint(segformer).load(AutoModelForSemanticSegmentation, AutoImageProcessor)
 
 
 def test_all_other_weights_may_not(dpt):
