@@ -1,4 +1,4 @@
-"""Which pictures of a sample a filter looks at, and which verdict several of them get."""
+"""Which pictures of a sample a filter or an annotator looks at, and which verdict several of them get."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ from typing import TypeVar
 from PIL import Image
 
 from pipeline.errors import SampleError
-from pipeline.images import PictureError
+from pipeline.images import PictureError, decode_rgb
 from pipeline.samples import ImageHeader, Sample
 from pipeline.stage import Measured
 
@@ -49,6 +49,19 @@ def read_picture(sample: Sample, role: str, read: Callable[[bytes], Found]) -> F
         return read(sample.images[role])
     except PictureError as error:
         raise SampleError(sample.key, error.reason, f"{role}: {error.message}") from error
+
+
+def show(sample: Sample, max_side: int) -> Image.Image:
+    """The main picture, upright RGB, no side above `max_side` pixels, in its proportions.
+
+    Raises:
+        SampleError: It cannot be decoded.
+    """
+    role = sample.main_role
+    assert role is not None, "samples without a picture are not asked about"
+    image = read_picture(sample, role, decode_rgb)
+    image.thumbnail((max_side, max_side), Image.Resampling.BICUBIC, reducing_gap=None)
+    return image
 
 
 def one_score(name: str, value: float | None) -> Measured:

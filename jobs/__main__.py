@@ -11,11 +11,12 @@ import sys
 from collections.abc import Sequence
 from types import FrameType, ModuleType
 
-from jobs import eval_vq, fit_text, fit_vq, inspect_shards, prepare, refilter, run, sample, signatures, train
+from jobs import annotate, eval_vq, fit_text, fit_vq, inspect_shards, prepare, refilter, run, sample, signatures, train
 from jobs.recipe import load_recipe, load_tables
 from pipeline.errors import MgptError, PlanError, RecipeError, ResumeError, ShardError, VerificationError
 
 RECIPE_VERBS: dict[str, ModuleType] = {  # they take a recipe: run(recipe, args)
+    "annotate": annotate,
     "prepare": prepare,
     "refilter": refilter,
     "train": train,

@@ -3,7 +3,7 @@
 import argparse
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from jobs.run_plan import Plan, make_plan
 from pipeline import paths
 from pipeline.decide_units import SIGNATURES_FOLDER, decide_units, write_signatures
 from pipeline.errors import ResumeError
-from pipeline.executor import run_inprocess
+from pipeline.executor import Job, run_inprocess
 from pipeline.ledger import LEDGER_FOLDER
 from pipeline.merge import Identity, merge_units
 from pipeline.shards.manifest import Manifest, load_manifest
@@ -37,7 +37,7 @@ def run(recipe: Recipe, args: argparse.Namespace) -> int:
         return 0
     manifest = prepare(plan)
     print_funnel(recipe.output)
-    return exit_code(recipe, manifest)
+    return exit_code(recipe, manifest.counts)
 
 
 def prepare(plan: Plan) -> Manifest:
@@ -49,7 +49,7 @@ def prepare(plan: Plan) -> Manifest:
         ShardError: A unit could not be done; the others are kept.
     """
     recipe = plan.recipe
-    _claim(plan)
+    claim(recipe.output, plan.identity, recipe.resolved())
     tokens_folder = paths.join(recipe.output, TOKENS_FOLDER)
     if paths.exists(paths.join(tokens_folder, MANIFEST)):
         paths.remove_tree(plan.work_folder)
@@ -65,9 +65,9 @@ def prepare(plan: Plan) -> Manifest:
     return manifest
 
 
-def exit_code(recipe: Recipe, manifest: Manifest) -> int:
+def exit_code(recipe: Recipe, counts: Mapping[str, int]) -> int:
     """0, or 3 when more of the input failed than the recipe allows."""
-    failed, total = manifest.counts["failed"], max(manifest.counts["input"], 1)
+    failed, total = counts["failed"], max(counts["input"], 1)
     if failed / total <= recipe.run.max_failed_fraction:
         return 0
     print(f"{failed} of {total} samples failed ({failed / total:.1%}); run.max_failed_fraction allows {recipe.run.max_failed_fraction:.1%}")
@@ -77,7 +77,8 @@ def exit_code(recipe: Recipe, manifest: Manifest) -> int:
 def _do_pass(plan: Plan, part: Pass) -> None:
     units = [unit.index for unit in plan.units]
     if part == "encode":
-        kept = decide_units(plan.work_folder, units, plan.job.steps, plan.recipe.run.score_rejected)
+        assign = plan.job.finisher.assign if plan.job.finisher.plans else None
+        kept = decide_units(plan.work_folder, units, plan.job.steps, plan.recipe.run.score_rejected, assign)
         print(f"decided: {kept} samples are kept", flush=True)
     reports = {unit: load_report(plan.work_folder, unit, plan.job.fingerprint, part) for unit in units}
     todo = [unit for unit in plan.units if reports[unit.index] is None]
@@ -87,13 +88,18 @@ def _do_pass(plan: Plan, part: Pass) -> None:
 
 
 def _run_units(plan: Plan, part: Pass, units: list[Unit], on_report: Callable[[UnitReport], None]) -> None:
-    job, run = replace(plan.job, part=part, steps=copy.deepcopy(plan.job.steps)), plan.recipe.run  # what steps load goes with the pass
-    if run.executor == "ray":
+    job = replace(plan.job, part=part, steps=copy.deepcopy(plan.job.steps))  # what steps load goes with the pass
+    run_units(plan.recipe, job, units, on_report)
+
+
+def run_units(recipe: Recipe, job: Job, units: list[Unit], on_report: Callable[[UnitReport], None]) -> None:
+    """Do units by the executor that the recipe names."""
+    if recipe.run.executor == "ray":
         from pipeline.ray_runner import run_on_ray
 
-        run_on_ray(job, plan.recipe.vq, units, on_report, run.workers, run.address)
+        run_on_ray(job, recipe.vq, units, on_report, recipe.run.workers, recipe.run.address)
     else:
-        run_inprocess(job, plan.recipe.vq, units, on_report)
+        run_inprocess(job, recipe.vq, units, on_report)
 
 
 def _merge(plan: Plan) -> Manifest:
@@ -111,24 +117,26 @@ def _merge(plan: Plan) -> Manifest:
     return merge_units(recipe.output, plan.work_folder, units, identity, recipe.tokens.shard_bytes)
 
 
-def _claim(plan: Plan) -> None:
-    """Write the recipe into the output, or check that it is the one that lies there."""
-    path = paths.join(plan.recipe.output, RECIPE_FILE)
+def claim(folder: str, identity: dict[str, Any], resolved: dict[str, Any]) -> None:
+    """Write the recipe into an output, or check that it is the one that lies there.
+
+    Raises:
+        ResumeError: It is another one, or there is data without any.
+    """
+    path = paths.join(folder, RECIPE_FILE)
     if paths.exists(path):
         try:
             stored = json.loads(paths.read_bytes(path))["identity"]
         except (ValueError, KeyError, TypeError) as error:
             raise ResumeError(f"{path}: damaged ({error}); take another output, or remove this one") from error
-        differences = list(_differences(stored, plan.identity, ""))
+        differences = list(_differences(stored, identity, ""))
         if differences:
             shown = "; ".join(differences[:3]) + (f"; and {len(differences) - 3} more" if len(differences) > 3 else "")
-            raise ResumeError(
-                f"{plan.recipe.output} holds data of another recipe or input: {shown}. Take another output, or remove this one."
-            )
+            raise ResumeError(f"{folder} holds data of another recipe or input: {shown}. Take another output, or remove this one.")
         return
-    if paths.exists(paths.join(plan.recipe.output, TOKENS_FOLDER, MANIFEST)):
-        raise ResumeError(f"{plan.recipe.output} holds token shards without {RECIPE_FILE}; take another output")
-    content = {"identity": plan.identity, "resolved": plan.recipe.resolved()}
+    if paths.exists(paths.join(folder, TOKENS_FOLDER, MANIFEST)):
+        raise ResumeError(f"{folder} holds token shards without {RECIPE_FILE}; take another output")
+    content = {"identity": identity, "resolved": resolved}
     paths.commit_bytes(path, (json.dumps(content, indent=1, sort_keys=True) + "\n").encode())
 
 

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
+from jobs.inspection.mixture import mixture_lines, read_mixture
 from pipeline import paths
 from pipeline.ledger import DISPOSITIONS, LEDGER_FOLDER
 from pipeline.shards.manifest import find_tokens_folder, load_manifest
@@ -82,6 +83,9 @@ def print_funnel(output: str) -> None:
     for (disposition, stage, reason), count in count_reasons(output).items():
         print(f"  {count:>8} {disposition} by {stage}: {reason}")
     size = sum(shard.bytes for shard in manifest.shards)
+    mixture = read_mixture(output)
+    if mixture is not None and len(mixture.tasks) > 1:
+        print("\n".join(mixture_lines(mixture)))
     print(f"{manifest.num_sequences} sequences, {manifest.num_tokens:,} tokens, {size:,} bytes in {len(manifest.shards)} shards")
 
 

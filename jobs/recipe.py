@@ -27,6 +27,8 @@ from tokenizer.tasks.task import WeightedTask
 from tokenizer.vocab import Vocab, load_vocab
 from tokenizer.vq import VQ, VQ_BACKENDS
 
+KEY_PREFIX = "key_prefix"  # of any source: in front of its keys, so that those of two sources differ
+
 
 @dataclass(frozen=True)
 class RunOptions:
@@ -99,7 +101,8 @@ class Recipe:
             return []
         parts = self.source.sources if isinstance(self.source, JoinedSources) else (self.source,)
         tables = self.tables["source"] if isinstance(self.tables["source"], list) else [self.tables["source"]]
-        return [{"kind": table["kind"]} | _table(part) for part, table in zip(parts, tables, strict=True)]
+        prefixes = [{KEY_PREFIX: table[KEY_PREFIX]} if table.get(KEY_PREFIX) else {} for table in tables]
+        return [{"kind": table["kind"]} | prefix | _table(part) for part, table, prefix in zip(parts, tables, prefixes, strict=True)]
 
     def data_identity(self) -> dict[str, Any]:
         """What the bytes of the token shards depend on: the resolved recipe's part about the data, and fingerprints of all input."""
@@ -203,12 +206,25 @@ class _Top:
 def _build_source(tables: Any) -> Source | None:
     if tables is None:
         return None
-    if isinstance(tables, list) and tables and all(isinstance(table, dict) for table in tables):
-        return JoinedSources(tuple(build_kind(SOURCES, table, f"source[{number}]") for number, table in enumerate(tables)))
-    if not isinstance(tables, dict):
+    if isinstance(tables, dict):
+        if KEY_PREFIX not in tables:
+            source: Source = build_kind(SOURCES, tables, "source")
+            return source
+        tables = [tables]
+    if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
         raise RecipeError(f"source: a table [source] or several [[source]] are wanted, got {tables!r}")
-    source: Source = build_kind(SOURCES, tables, "source")
-    return source
+    sources = tuple(
+        build_kind(SOURCES, {name: value for name, value in table.items() if name != KEY_PREFIX}, f"source[{number}]")
+        for number, table in enumerate(tables)
+    )
+    return JoinedSources(sources, tuple(_key_prefix(table, f"source[{number}]") for number, table in enumerate(tables)))
+
+
+def _key_prefix(table: dict[str, Any], where: str) -> str:
+    prefix = table.get(KEY_PREFIX, "")
+    if not isinstance(prefix, str) or "." in prefix or prefix.startswith("__"):
+        raise RecipeError(f"{where}.{KEY_PREFIX}: wants text without a dot that does not begin with '__', got {prefix!r}")
+    return prefix
 
 
 def _with_targets(table: dict[str, Any], tokens: TokenOptions) -> dict[str, Any]:

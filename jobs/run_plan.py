@@ -30,7 +30,8 @@ class Plan:
     @property
     def passes(self) -> tuple[Pass, ...]:
         """One, or two where the run is decided as a whole before anything is encoded."""
-        return ("score", "encode") if self.job.signers or any(step.model for step in self.job.steps) else ("all",)
+        has_models = any(step.model for step in self.job.steps)
+        return ("score", "encode") if self.job.signers or has_models or self.job.finisher.plans else ("all",)
 
     @property
     def work_folder(self) -> str:
@@ -53,6 +54,7 @@ class Plan:
                 *(f"weights     {kind}: {item.weights}" for kind, item in recipe.filters if hasattr(item, "weights")),
                 f"annotators  {', '.join(kind for kind, _ in recipe.annotators) or 'none'}",
                 f"tasks       {tasks}",
+                f"mixture     {recipe.tokens.mixture}, weights count {recipe.tokens.weights_count}",
                 f"tokens      target {recipe.tokens.target_size}²; sequences of at most {recipe.tokens.max_tokens}, {self.job.token_dtype}",
                 f"passes      {', '.join(self.passes)}",
                 f"executor    {recipe.run.executor}",
@@ -70,16 +72,17 @@ def make_plan(recipe: Recipe) -> Plan:
     if recipe.source is None:
         raise RecipeError("source: missing; a recipe for `prepare` says where its samples are")
     vocab = recipe.vocab()
+    promised = _promised(recipe)
     _check_weights(recipe)
     identity = recipe.data_identity()
     job = UnitJob(
         source=recipe.source,
         steps=make_steps(recipe),
-        annotators=_annotators(recipe),
+        annotators=make_annotators(recipe),
         score_names=(*(score for name, item in recipe.filters for score in named_rule(name, item).scores), SEQUENCE_TOKENS),
-        finisher=SequenceMaker(recipe.tokens, recipe.tasks, recipe.seed),
+        finisher=SequenceMaker(recipe.tokens, recipe.tasks, recipe.seed, promised),
         token_dtype=vocab.dtype.name,
-        fingerprint=_digest(identity),
+        fingerprint=digest(identity),
         work_folder=paths.join(recipe.output, WORK_FOLDER),
         batch_pixels=recipe.tokens.batch_pixels,
         waiting_pixels=recipe.tokens.waiting_pixels,
@@ -101,11 +104,27 @@ def make_steps(recipe: Recipe) -> tuple[Step, ...]:
     return tuple(rules)
 
 
-def _annotators(recipe: Recipe) -> tuple[Stage, ...]:
+def make_annotators(recipe: Recipe) -> tuple[Stage, ...]:
+    """What is said of the samples that are kept."""
     stages: list[Stage] = [AnnotatorStage(kind, item) for kind, item in recipe.annotators]
     if recipe.scores_captions:
         stages.append(CaptionScores(ClipStage(recipe.clip)))
     return tuple(stages)
+
+
+def _promised(recipe: Recipe) -> tuple[str, ...]:
+    """The roles that annotators are sure to add.
+
+    Raises:
+        RecipeError: The mixture is to be planned, and cannot be foreseen.
+    """
+    unsure = [kind for kind, item in recipe.annotators if not getattr(item, "adds", ())]
+    if unsure and recipe.tokens.mixture == "planned":
+        raise RecipeError(
+            f"tokens.mixture: what annotator {unsure[0]} will say of a sample is not known when the mixture is planned; annotate first and "
+            "prepare what that wrote (mgpt annotate), or set it to 'drawn'"
+        )
+    return tuple(dict.fromkeys(role for _, item in recipe.annotators for role in getattr(item, "adds", ())))
 
 
 def _check_weights(recipe: Recipe) -> None:
@@ -137,5 +156,6 @@ def _clip_users(recipe: Recipe) -> str:
     return ", ".join([*(f"filter {kind}" for kind in recipe.clip_filters), *captions])
 
 
-def _digest(identity: dict[str, Any]) -> str:
+def digest(identity: dict[str, Any]) -> str:
+    """sha256 in hex of what data depends on."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

@@ -4,15 +4,16 @@
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
 
+from pipeline.batching import EncodePort
 from pipeline.sources.unit import Unit
-from pipeline.unit_files import UnitReport
-from pipeline.unit_job import UnitJob
+from pipeline.stage import Model, ModelSpec
+from pipeline.unit_files import Pass, UnitReport
 
 MAX_IN_FLIGHT = 2  # batches that wait for an encoder, per worker: one under way and one ready
 
@@ -25,13 +26,33 @@ class Encoder(Protocol):
         ...
 
 
+class Job(Protocol):
+    """What is done with each unit; built on the driver, cheap to pickle until `setup`."""
+
+    @property
+    def part(self) -> Pass:
+        """No encoder is there while scoring."""
+        ...
+
+    @property
+    def models(self) -> tuple[ModelSpec, ...]:
+        """What its steps ask, each once."""
+        ...
+
+    def setup(self, models: Sequence[Model]) -> None: ...
+
+    def run(self, unit: Unit, port: EncodePort | None) -> UnitReport:
+        """Do one unit and commit its files."""
+        ...
+
+
 class EncoderSpec(Protocol):
     """A VQ that can be loaded where it is needed; cheap to pickle."""
 
     def load(self) -> Encoder: ...
 
 
-def run_inprocess(job: UnitJob, encoder: EncoderSpec, units: Iterable[Unit], on_report: Callable[[UnitReport], None]) -> None:
+def run_inprocess(job: Job, encoder: EncoderSpec, units: Iterable[Unit], on_report: Callable[[UnitReport], None]) -> None:
     """Do all units in this process, in order.
 
     Args:

@@ -110,6 +110,20 @@ def decode_rgb(data: bytes) -> Image.Image:
         return to_rgb(ImageOps.exif_transpose(image))
 
 
+def decode_map(data: bytes) -> Image.Image:
+    """Decode upright and leave the rest as it is stored: class ids, distances and directions are no colours to convert.
+
+    Returns:
+        The first frame, in the mode that the file has: "P" with palette indices, "I;16", "F", ...
+
+    Raises:
+        PictureError: as `decode_rgb`.
+    """
+    with _opened(data) as image:
+        image.load()
+        return ImageOps.exif_transpose(image)
+
+
 def decode_thumbnail(data: bytes, side: int) -> Image.Image:
     """Decode to upright RGB with the shorter side at least `side` pixels where the picture has them, cheaply: JPEG's own scaling is used.
 

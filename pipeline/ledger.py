@@ -70,6 +70,7 @@ class Entry:
     tokens: int = 0
     scores: dict[str, float] = field(default_factory=dict)
     signatures: dict[str, bytes] = field(default_factory=dict)  # by rule
+    draws: bytes | None = None  # what is to be made of it, where that was planned over the run
 
 
 class Ledger:

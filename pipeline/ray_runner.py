@@ -22,11 +22,10 @@ import ray
 from ray.exceptions import RayActorError, RayTaskError
 
 from pipeline.errors import PlanError, ShardError
-from pipeline.executor import MAX_IN_FLIGHT, EncoderSpec
+from pipeline.executor import MAX_IN_FLIGHT, EncoderSpec, Job
 from pipeline.sources.unit import Unit
 from pipeline.stage import ModelSpec
 from pipeline.unit_files import UnitReport
-from pipeline.unit_job import UnitJob
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +78,7 @@ def plan_placement(cpus: float, gpus: float, workers: int, num_units: int, num_k
 
 
 def run_on_ray(
-    job: UnitJob,
+    job: Job,
     encoder: EncoderSpec,
     units: Sequence[Unit],
     on_report: Callable[[UnitReport], None],
@@ -120,9 +119,7 @@ def _connect(address: str) -> None:
         raise PlanError(f"no Ray cluster answers at {address or 'RAY_ADDRESS'}: {error}") from error
 
 
-def _schedule(
-    job: UnitJob, encoder: EncoderSpec, units: Sequence[Unit], on_report: Callable[[UnitReport], None], placement: Placement
-) -> None:
+def _schedule(job: Job, encoder: EncoderSpec, units: Sequence[Unit], on_report: Callable[[UnitReport], None], placement: Placement) -> None:
     options = {"num_cpus": placement.holder_cpus, "num_gpus": placement.holder_gpus}
     count = range(placement.holders)
     encoders = [_remote(Holder).options(**options).remote(encoder, placement.holder_threads) for _ in count if job.part != "score"]
@@ -194,7 +191,7 @@ def _limit_threads(threads: int) -> None:
 class Worker:
     """Does units, one at a time. Set up by the first call, and again after a crash."""
 
-    def __init__(self, job: UnitJob, encoders: list[Any], models: list[list[Any]]):
+    def __init__(self, job: Job, encoders: list[Any], models: list[list[Any]]):
         self._job = job
         self._encoders = encoders
         self._models = models

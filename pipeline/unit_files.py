@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 from pipeline import paths
 
 WORK_FOLDER = "_work"
+OFFERS = "offers"  # in place of a rule's name: the signature that holds what could be made of a sample
+DRAWS = "draws"  # column of a decided unit: what is to be made of a sample, where the run is planned
 Pass = Literal["all", "score", "encode"]
 
 

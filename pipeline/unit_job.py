@@ -30,7 +30,7 @@ from pipeline.shards.schema import token_table
 from pipeline.sources import Source
 from pipeline.sources.unit import Unit
 from pipeline.stage import Model, ModelSpec, Rule, Stage, Step
-from pipeline.unit_files import Pass, UnitReport, read_ledger, unit_files
+from pipeline.unit_files import OFFERS, Pass, UnitReport, read_ledger, unit_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,26 @@ class Work:
 class Finisher(Protocol):
     """The tokenizer, as the frame sees it."""
 
+    @property
+    def plans(self) -> bool:
+        """Whether it wants to see what all samples offer before it makes anything of one."""
+        ...
+
     def setup(self) -> None: ...
 
-    def work(self, sample: Sample) -> Work | Drop:
+    def offers(self, sample: Sample) -> np.ndarray:
+        """What could be made of a sample, for `assign`: [T] uint32."""
+        ...
+
+    def assign(self, keys: Sequence[str], offers: np.ndarray) -> np.ndarray:
+        """What is to be made of each sample of a run, given the offers [N, T] of all: [N, T] uint8."""
+        ...
+
+    def work(self, sample: Sample, draws: np.ndarray | None) -> Work | Drop:
         """Plan a sample's sequences, without decoding.
+
+        Args:
+            draws: Its row of what `assign` returned; None in a run that is not planned.
 
         Raises:
             SampleError: The sample cannot be used.
@@ -117,7 +133,7 @@ class UnitJob:
         by_spec: dict[ModelSpec | None, Model] = dict(zip(self.models, models, strict=True))
         for step in self.active:
             step.setup(by_spec.get(step.model))
-        if self.part != "score":
+        if self.part != "score" or self.finisher.plans:
             self.finisher.setup()
 
     def run(self, unit: Unit, port: EncodePort | None) -> UnitReport:
@@ -127,16 +143,17 @@ class UnitJob:
             port: Where pictures are encoded; None while scoring.
         """
         started = time.monotonic()
-        items = _readable(self.source, unit)
+        items = readable(self.source, unit)
         if self.part == "encode":
             ledger = Ledger.resume(read_ledger(self.work_folder, unit_files(unit.index).decided), self.score_names)
             samples = reopen_samples(items, ledger)
         else:
-            ledger = Ledger(self.score_names, self.signers)
+            ledger = Ledger(self.score_names, (*self.signers, *([OFFERS] if self.finisher.plans else ())))
             samples = run_steps(open_samples(items, ledger), self.steps, ledger, self.score_rejected)
         if port is None:
-            for _ in samples:
-                pass
+            for sample in samples:
+                if self.finisher.plans:
+                    ledger[sample.key].signatures[OFFERS] = self.finisher.offers(sample).tobytes()
             return self._commit(unit, ledger, None, 0, {"total": time.monotonic() - started, "encode": 0.0})
         timed = _TimedPort(port)
         sequences, num_pictures = self._encode(run_steps(samples, self.annotators, ledger), ledger, timed)
@@ -147,7 +164,8 @@ class UnitJob:
         batcher = Batcher(port, self.batch_pixels, self.waiting_pixels)
         waiting: list[tuple[str, Work, list[int]]] = []
         for sample in samples:
-            work = self.finisher.work(sample)
+            draws = ledger[sample.key].draws
+            work = self.finisher.work(sample, None if draws is None else np.frombuffer(draws, np.uint8))
             if isinstance(work, Drop):
                 ledger.reject(sample.key, "tokenize", work.reason, work.scores)
                 continue
@@ -171,7 +189,8 @@ class UnitJob:
             return None
         if work.pictures:
             shown = next((picture for picture in work.pictures if picture.ref == ImageRef(sample.main_role or "")), work.pictures[0])
-            header, crop, entry = sample.headers[shown.ref.name], shown.crop, ledger[sample.key]
+            name = shown.ref.name if shown.ref.name in sample.headers else sample.main_role or ""  # a drawn one has the main one's size
+            header, crop, entry = sample.headers[name], shown.crop, ledger[sample.key]
             entry.width, entry.height, entry.bucket = crop.width, crop.height, f"{crop.width}x{crop.height}"
             entry.crop_box = crop.box(header.width, header.height)
             entry.upscale = max(crop.scaled_width / header.width, crop.scaled_height / header.height)
@@ -202,7 +221,7 @@ class UnitJob:
         return report
 
 
-def _readable(source: Source, unit: Unit) -> Iterator[Sample | BadSample]:
+def readable(source: Source, unit: Unit) -> Iterator[Sample | BadSample]:
     """A unit's records; where its file cannot be read (any further), one failed record says so."""
     try:
         yield from source.read(unit)

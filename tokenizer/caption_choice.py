@@ -3,12 +3,13 @@
 Trained on generated captions alone, a model wants to be asked in the captioner's words; so the two are mixed.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from pipeline.dice import dice
-from pipeline.samples import Caption, Sample
+from pipeline.samples import Caption, Detection, Sample
 
 ORIGINAL = "original"
 GENERATED = "generated"  # by any captioner that has no share of its own
@@ -19,6 +20,8 @@ def choose_caption(sample: Sample, shares: Mapping[str, float], seed: int, min_s
 
     A sample of which no captioner said anything stays as it is, without metadata. Flawed captions are never used. Where the drawn kind is
     missing, it is drawn among the others that have a share, and without one of those any caption will do, the original first.
+
+    The spans of detections follow: where another caption says the same words, that is their place, and where it does not, they have none.
 
     Args:
         shares: By ORIGINAL, GENERATED or a captioner's name; they need not add up to 1.
@@ -36,7 +39,11 @@ def choose_caption(sample: Sample, shares: Mapping[str, float], seed: int, min_s
     caption = chosen[int(rng.random() * len(chosen))]
     if caption is None:
         return sample, {"caption_source": ORIGINAL}
-    return replace(sample, caption=caption.text), {"caption_source": caption.source, "caption_provenance": _provenance(caption)}
+    detections = tuple(_move_span(detection, sample.caption, caption.text) for detection in sample.detections)
+    return replace(sample, caption=caption.text, detections=detections), {
+        "caption_source": caption.source,
+        "caption_provenance": _provenance(caption),
+    }
 
 
 def _choices(sample: Sample, shares: Mapping[str, float], min_score: float) -> dict[str, list[Caption | None]]:
@@ -46,6 +53,15 @@ def _choices(sample: Sample, shares: Mapping[str, float], min_score: float) -> d
         if not caption.flaw and (caption.clip_score is None or caption.clip_score >= min_score):
             choices.setdefault(caption.source if caption.source in shares else GENERATED, []).append(caption)
     return choices
+
+
+def _move_span(detection: Detection, before: str, after: str) -> Detection:
+    """A detection whose span says where `after` first has the words that it has in `before`: whole words, in capitals or not."""
+    if detection.span is None:
+        return detection
+    words = before[slice(*detection.span)].strip()
+    found = re.search(rf"(?<!\w){re.escape(words)}(?!\w)", after, re.IGNORECASE) if words else None
+    return replace(detection, span=found.span() if found else None)
 
 
 def _draw(shares: Mapping[str, float], point: float) -> str:

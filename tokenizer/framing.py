@@ -16,7 +16,7 @@ class Framing:
     """What a task knows of a picture of its sample: its sizes, and which part remains."""
 
     crop: Crop
-    original_width: int  # pixels, upright
+    original_width: int  # pixels, upright, that the crop was planned for: the main picture's where this one lines up with it
     original_height: int
     is_aligned: bool = True  # it has the proportions of the main picture, where its role says that it lines up with it
 
@@ -45,7 +45,8 @@ Framings = Mapping[str, Framing]  # of each whole picture of a sample, by role
 def frame_sample(sample: Sample, options: TokenOptions, seed: int) -> dict[str, Framing]:
     """Plan the crop of each picture. No pixel is decoded.
 
-    Pictures that line up with the main one get its very crop, whatever their size; all others their own bucket, cut at the same place.
+    Pictures that line up with the main one get its very crop, whatever their size; all others their own bucket, cut at the same place. A
+    picture whose role says that it lines up, but whose proportions deny it, is one of the others, and marked as not aligned.
     """
     main = sample.main_role
     if main is None:
@@ -57,10 +58,10 @@ def frame_sample(sample: Sample, options: TokenOptions, seed: int) -> dict[str, 
     for role, other in sample.headers.items():
         if role == main:
             continue
-        if not is_aligned(role):
-            framings[role] = Framing(_own_crop(other, options, at), other.width, other.height)
+        if lines_up(sample, role):
+            framings[role] = Framing(crop, header.width, header.height)
         else:
-            framings[role] = Framing(crop, other.width, other.height, have_same_shape(header, other))
+            framings[role] = Framing(_own_crop(other, options, at), other.width, other.height, not is_aligned(role))
     if sample.poses and "pose" not in framings:
         framings["pose"] = framings[main]  # it will be drawn
     return framings
@@ -69,6 +70,8 @@ def frame_sample(sample: Sample, options: TokenOptions, seed: int) -> dict[str, 
 def frame_ref(ref: ImageRef, framings: Framings, options: TokenOptions, at: tuple[float, float] = (0.5, 0.5)) -> Crop:
     """The crop of a picture that stands in a dialogue: a part of an original, or one with a target size of its own, has its own bucket.
 
+    A target size of its own is meant: a prompt may state it, so that smaller targets do not stand in for it.
+
     Args:
         at: Where the cut lies, as `cut_place` says.
     """
@@ -76,9 +79,8 @@ def frame_ref(ref: ImageRef, framings: Framings, options: TokenOptions, at: tupl
     if ref.box is None and not ref.target_size:
         return framing.crop
     x0, y0, x1, y1 = part_pixels(ref.box, framing.original_width, framing.original_height)
-    target = ref.target_size or options.target_size
-    smaller = tuple(size for size in options.smaller_targets if size < target)
-    return plan_crop((x1 - x0, y1 - y0), fit_bucket(x1 - x0, y1 - y0, target, smaller), at)
+    targets = (ref.target_size,) if ref.target_size else (options.target_size, options.smaller_targets)
+    return plan_crop((x1 - x0, y1 - y0), fit_bucket(x1 - x0, y1 - y0, *targets), at)
 
 
 def part_pixels(box: Box | None, width: int, height: int) -> tuple[int, int, int, int]:
@@ -98,11 +100,20 @@ def cut_place(key: str, options: TokenOptions, seed: int) -> tuple[float, float]
     return rng.random(), rng.random()
 
 
+def lines_up(sample: Sample, role: str) -> bool:
+    """Whether a picture of the sample shows the main picture's pixels again, at whatever size; one that is not there will be drawn so."""
+    main = sample.main_role
+    if main is None or role == main or not is_aligned(role):
+        return role == main
+    return role not in sample.headers or have_same_shape(sample.headers[main], sample.headers[role])
+
+
 def have_same_shape(first: ImageHeader, second: ImageHeader) -> bool:
-    """Whether one is the other enlarged, up to a pixel of the smaller one that rounding may cost."""
+    """Whether one is the other enlarged, up to a pixel of each side of the smaller one: what rounding may cost."""
     small, large = sorted((first, second), key=lambda header: (header.width * header.height, header.width))
-    scale = max(small.width / large.width, small.height / large.height)
-    return abs(large.width * scale - small.width) <= 1 and abs(large.height * scale - small.height) <= 1
+    scales_x = (small.width - 1) / large.width, (small.width + 1) / large.width
+    scales_y = (small.height - 1) / large.height, (small.height + 1) / large.height
+    return max(scales_x[0], scales_y[0]) <= min(scales_x[1], scales_y[1])
 
 
 def _own_crop(header: ImageHeader, options: TokenOptions, at: tuple[float, float]) -> Crop:

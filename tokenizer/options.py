@@ -27,6 +27,10 @@ class TokenOptions:
         default_factory=lambda: {"original": 0.5, "generated": 0.5}
     )  # shares: of the source's caption, of any captioner's, or by a captioner's name; where the drawn one is missing another is used
     min_caption_score: float = -1.0  # cosine by CLIP below which a generated caption is not used; without [clip] it has no score, and is
+    mixture: Literal["drawn", "planned"] = "drawn"  # drawn: each sample draws its tasks for itself; planned: shares hold over the whole run
+    weights_count: Literal["samples", "tokens"] = "samples"  # whether task weights are shares of the sequences or of their tokens
+    max_repeats: int = 4  # of a planned mixture: how often one sample may feed one task where few can feed it
+    stored_depth: Literal["nearness", "distance"] = "nearness"  # what grows in depth maps; a sample's metadata "depth_stored" wins
     keep_metadata: tuple[str, ...] = ()  # names in a sample's metadata that are stored beside its tokens
     batch_pixels: int = 2_097_152  # pixels that are encoded at once: eight pictures of 512 x 512
     waiting_pixels: int = 67_108_864  # pixels a worker holds back for full batches: 192 MiB of RGB
@@ -40,6 +44,8 @@ class TokenOptions:
             raise RecipeError(f"tokens.captions: shares of at least 0, one of them above it, are wanted; got {self.captions}")
         if not -1 <= self.min_caption_score <= 1:
             raise RecipeError(f"tokens.min_caption_score: a cosine lies on a scale from -1 to 1, and {self.min_caption_score:g} is off it")
+        if not 1 <= self.max_repeats <= 255:
+            raise RecipeError(f"tokens.max_repeats: 1 to 255 are wanted, got {self.max_repeats}")
         for name in ("max_tokens", "batch_pixels", "waiting_pixels", "shard_bytes"):
             if getattr(self, name) <= 0:
                 raise RecipeError(f"tokens.{name}: must be above 0, got {getattr(self, name)}")

@@ -101,6 +101,11 @@ def fill(outlined: Outline, codes: Sequence[np.ndarray], text: TextTokenizer, ca
     )
 
 
+def image_refs(conversation: Conversation) -> list[ImageRef]:
+    """The images of a conversation, in order, each once."""
+    return list(dict.fromkeys(part for turn in conversation.turns for part in turn.content if isinstance(part, ImageRef)))
+
+
 def generation_prompt(turns: Sequence[Turn], codes: Mapping[ImageRef, np.ndarray], text: TextTokenizer) -> np.ndarray:
     """The ids of a dialogue whose next answer is open: what a model is given to complete.
 

@@ -5,9 +5,14 @@ To add one: a file in this folder, and its line in ANNOTATORS.
 
 from typing import ClassVar, Protocol
 
+from filters.annotators.canny import Canny
 from filters.annotators.caption import LocalCaptions
 from filters.annotators.caption_server import ServerCaptions
+from filters.annotators.depth import Depth
 from filters.annotators.detect import DetectPhrases
+from filters.annotators.pose import PersonPoses
+from filters.annotators.segmentation import Segmentation
+from filters.annotators.sketch import Sketch
 from pipeline.samples import Sample
 from pipeline.stage import Model, ModelSpec, Needs
 
@@ -16,6 +21,7 @@ class Annotator(Protocol):
     """A frozen dataclass whose fields are its options in the recipe.
 
     Beside these, an annotator may have:
+        adds                  roles that every sample with a picture is sure to have afterwards
         untraced              options that leave no trace in the data: a run goes on though they have changed
         fingerprint()         what its answers depend on beside its options, such as the content of a folder of weights
         check()               raises RecipeError where weights or a server cannot be had; called before any work
@@ -44,5 +50,10 @@ class Annotator(Protocol):
 ANNOTATORS: dict[str, type[Annotator]] = {
     "caption": LocalCaptions,
     "caption_server": ServerCaptions,
+    "depth": Depth,
+    "segmentation": Segmentation,
+    "pose": PersonPoses,
+    "canny": Canny,
+    "sketch": Sketch,
     "detect": DetectPhrases,
 }

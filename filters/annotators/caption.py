@@ -7,7 +7,9 @@ import numpy as np
 
 from filters.annotators.answers import Answer, AnswerRules, Failure
 from filters.annotators.caption_model import CaptionModelSpec, CaptionRequest, Sampling
-from filters.annotators.captioning import HeldAnswers, OnFailure, Said, refuse_options, show, with_captions
+from filters.annotators.captioning import OnFailure, Said, refuse_options, with_captions
+from filters.annotators.held_answers import HeldAnswers
+from filters.pictures import show
 from pipeline.errors import SampleError
 from pipeline.samples import Sample
 from pipeline.stage import Model, Needs

@@ -6,8 +6,6 @@ from a generator that a batch shares: what else is asked does not move them.
 Shapes: B rows, V words in the vocabulary, L tokens.
 """
 
-import hashlib
-import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,15 +15,13 @@ import numpy as np
 from PIL import Image
 
 from filters.annotators.answers import Answer, Failure
-from pipeline import paths
+from filters.annotators.checkpoint import Checkpoint, commit_of
 from pipeline.dice import dice
 from pipeline.errors import RecipeError
 
 if TYPE_CHECKING:
     import torch
 
-WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
-PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 TRIAL_SIDE = 64  # pixels of the plain picture on which a prompt is tried
 
 
@@ -60,57 +56,32 @@ class CaptionModelSpec:
     precision: str  # auto, float32, bfloat16 or float16
     device: str  # auto, cpu, cuda, cuda:1
 
+    @property
+    def checkpoint(self) -> Checkpoint:
+        return Checkpoint("caption", self.model, self.revision, self.precision, self.device)
+
     def check(self) -> None:
         """
         Raises:
             RecipeError: There is no such model, or it is none that the library loads as one that turns pictures into text.
         """
-        from transformers import AutoConfig
         from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES as KNOWN
-        from transformers.utils.hub import has_file
 
-        try:
-            config = AutoConfig.from_pretrained(self.model, revision=self.revision or None, trust_remote_code=False)
-            for names in (WEIGHT_FILES, PROCESSOR_FILES):
-                if not any(has_file(self.model, name, revision=self.revision or None) for name in names):
-                    raise RecipeError(f"annotator caption: {self.model} has none of {', '.join(names)}")
-        except (OSError, ValueError) as error:
-            raise RecipeError(f"annotator caption: model {self.model!r} cannot be had: {error}") from error
-        if config.model_type not in KNOWN:
-            raise RecipeError(f"annotator caption: {self.model} is a {config.model_type}, which does not turn a picture and text into text")
+        self.checkpoint.check(KNOWN, "does not turn a picture and text into text")
 
     def fingerprint(self) -> str:
-        """sha256 over all files of a folder; empty for a name on the hub, whose commit the captions carry."""
-        if not os.path.isdir(self.model):
-            return ""
-        files = sorted(entry.name for entry in os.scandir(self.model) if entry.is_file())
-        named = "".join(f"{name}\0{paths.sha256(os.path.join(self.model, name))}\n" for name in files)
-        return hashlib.sha256(named.encode()).hexdigest()
+        return self.checkpoint.fingerprint()
 
     def load(self) -> "CaptionModel":
         """
         Raises:
             RecipeError: The weights cannot be had, or some are missing.
         """
-        import torch
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
-        has_gpu = torch.cuda.is_available()
-        device = torch.device(("cuda" if has_gpu else "cpu") if self.device == "auto" else self.device)
-        precision = ("bfloat16" if device.type == "cuda" else "float32") if self.precision == "auto" else self.precision
-        revision = self.revision or None
-        try:
-            processor = AutoProcessor.from_pretrained(self.model, revision=revision, trust_remote_code=False)
-            loaded: Any = AutoModelForImageTextToText.from_pretrained(
-                self.model, revision=revision, trust_remote_code=False, dtype=getattr(torch, precision), output_loading_info=True
-            )
-        except (OSError, ValueError) as error:
-            raise RecipeError(f"annotator caption: model {self.model!r} cannot be had: {error}") from error
-        model, found = loaded
-        if found["missing_keys"]:
-            raise RecipeError(f"annotator caption: {self.model} lacks weights, such as {min(found['missing_keys'])}")
+        model, processor = self.checkpoint.load(AutoModelForImageTextToText, AutoProcessor)
         processor.tokenizer.padding_side = "right" if model.config.is_encoder_decoder else "left"  # words go on at the right end
-        return CaptionModel(model.eval().to(device), processor)
+        return CaptionModel(model, processor)
 
 
 @dataclass
@@ -207,8 +178,7 @@ class CaptionModel:
         end = next((place for place, token in enumerate(ids) if token in self._end_ids), None)
         said = ids if end is None else ids[:end]
         text = self.processor.tokenizer.decode(said, skip_special_tokens=True)
-        revision = getattr(self.model.config, "_commit_hash", None) or ""
-        return Answer(text, "length" if end is None else "stop", len(said), revision)
+        return Answer(text, "length" if end is None else "stop", len(said), commit_of(self.model))
 
     @property
     def _end_ids(self) -> set[int]:

@@ -11,8 +11,10 @@ from PIL import Image
 
 from filters.annotators.answer_cache import AnswerCache, request_digest
 from filters.annotators.answers import Answer, AnswerRules, Failure
-from filters.annotators.captioning import HeldAnswers, OnFailure, Said, refuse_options, show, with_captions
+from filters.annotators.captioning import OnFailure, Said, refuse_options, with_captions
 from filters.annotators.chat_client import ChatClient, Patience
+from filters.annotators.held_answers import HeldAnswers
+from filters.pictures import show
 from pipeline import paths
 from pipeline.dice import dice
 from pipeline.errors import RecipeError, SampleError

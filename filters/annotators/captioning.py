@@ -1,16 +1,13 @@
-"""What captioners share: which samples they are asked about, the picture that they are shown, and what becomes of the answers."""
+"""What captioners share: which samples they are asked about, and what becomes of the answers."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Literal, Protocol
 
-from PIL import Image
-
 from filters.annotators.answers import Answer, AnswerRules, Failure
-from filters.pictures import read_picture
+from filters.annotators.held_answers import HeldAnswers, Outcome
 from pipeline.errors import SampleError
-from pipeline.images import decode_rgb
-from pipeline.samples import Caption, Sample
+from pipeline.samples import Sample
 
 Said = Sequence[Answer | Failure] | SampleError  # of one sample: its answers, or why it could not be shown
 OnFailure = Literal["fail", "keep_original"]
@@ -38,13 +35,6 @@ class Captioner(Protocol):
     def top_p(self) -> float: ...
 
 
-@dataclass
-class HeldAnswers:
-    """Outcomes of the last batch. When a sample fails, the runner calls again without it: the others are not asked twice."""
-
-    outcomes: dict[int, tuple[Sample, tuple[Caption, ...] | SampleError]] = field(default_factory=dict)  # by id() of the sample held
-
-
 def with_captions(
     samples: list[Sample],
     ask: Callable[[list[Sample]], list[Said]],
@@ -62,33 +52,11 @@ def with_captions(
     Raises:
         SampleError: A picture cannot be decoded; or, where failures count, a sample has no caption that can be used.
     """
-    shown = [sample for sample in samples if sample.images and not sample.turns]
-    new = [sample for sample in shown if id(sample) not in held.outcomes]
-    said = ask(new) if new else []
-    outcomes = {id(sample): held.outcomes[id(sample)] for sample in shown if id(sample) in held.outcomes}
-    for sample, answers in zip(new, said, strict=True):
-        outcomes[id(sample)] = (sample, _outcome(sample, answers, rules, on_failure))
-    held.outcomes = outcomes
-    annotated = []
-    for sample in samples:
-        captions = outcomes[id(sample)][1] if id(sample) in outcomes else ()
-        if isinstance(captions, SampleError):
-            raise captions
-        annotated.append(replace(sample, captions=(*sample.captions, *captions)) if captions else sample)
-    return annotated
 
+    def outcomes(new: list[Sample]) -> list[Outcome]:
+        return [_outcome(sample, answers, rules, on_failure) for sample, answers in zip(new, ask(new), strict=True)]
 
-def show(sample: Sample, max_side: int) -> Image.Image:
-    """The main picture, upright RGB, no side above `max_side` pixels.
-
-    Raises:
-        SampleError: It cannot be decoded.
-    """
-    role = sample.main_role
-    assert role is not None, "samples without a picture are not asked about"
-    image = read_picture(sample, role, decode_rgb)
-    image.thumbnail((max_side, max_side), Image.Resampling.BICUBIC, reducing_gap=None)
-    return image
+    return held.annotate(samples, lambda sample: bool(sample.images) and not sample.turns, outcomes)
 
 
 def refuse_options(captioner: Captioner, *counts: int) -> None:
@@ -109,11 +77,11 @@ def refuse_options(captioner: Captioner, *counts: int) -> None:
         raise ValueError(f"{captioner.num_captions} captions at temperature 0 would all be the same; set a temperature")
 
 
-def _outcome(sample: Sample, said: Said, rules: AnswerRules, on_failure: OnFailure) -> tuple[Caption, ...] | SampleError:
+def _outcome(sample: Sample, said: Said, rules: AnswerRules, on_failure: OnFailure) -> Outcome:
     if isinstance(said, SampleError):
         return said
     captions = tuple(rules.caption(answer) for answer in said)
     if on_failure == "keep_original" or any(not caption.flaw for caption in captions):
-        return captions
+        return replace(sample, captions=(*sample.captions, *captions)) if captions else sample
     message = said[0].message if isinstance(said[0], Failure) else f"{captions[0].finish} after {captions[0].text!r}"
     return SampleError(sample.key, captions[0].flaw, f"{rules.source}: {message}")

@@ -5,12 +5,13 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from filters.annotators.answers import Failure
-from filters.annotators.captioning import show
 from filters.annotators.detect_model import DetectModelSpec
-from filters.annotators.overlaps import choose
+from filters.annotators.held_answers import HeldAnswers, Outcome
+from filters.annotators.map_making import ask_shown, has_photo, made_by, refuse_sizes
+from filters.annotators.network import Refused
+from filters.annotators.overlaps import Found, choose
 from filters.annotators.phrases import words
-from filters.annotators.search import DetectRequest, Phrases, Search
+from filters.annotators.search import DetectAnswer, DetectRequest, Phrases, Search
 from pipeline.errors import RecipeError, SampleError
 from pipeline.samples import Sample
 from pipeline.stage import Model, Needs
@@ -28,7 +29,7 @@ class DetectPhrases:
 
     model: str  # a folder with config, weights and processor, or a name on the Hugging Face hub
     revision: str = ""  # of a name: branch, tag or commit; empty takes the newest
-    name: str = "detect"  # by which two detectors of a recipe are told apart
+    name: str = "detect"  # by which two detectors of a recipe are told apart, also in the metadata
     phrases: Phrases = "auto"  # grounded: the model reads the caption; chunks: what stands between its function words; auto: by the model
     labels: tuple[str, ...] = ()  # looked for in every picture, whatever its caption says
     box_threshold: float = 0.35  # a box counts above this confidence
@@ -42,10 +43,12 @@ class DetectPhrases:
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # half precision moves boxes by pixels
     device: str = "auto"  # auto: the first GPU, or the CPU
     _model: list[Model] = field(default_factory=list, init=False, repr=False, compare=False)
+    _held: HeldAnswers = field(default_factory=HeldAnswers, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if min(self.max_detections, self.max_phrases, self.max_side, self.batch_size) < 1:
-            raise ValueError("numbers of detections, phrases, pixels and pictures must be 1 or more")
+        refuse_sizes(self.max_detections, self.max_phrases, self.max_side, self.batch_size)
+        if not self.name:
+            raise ValueError("name is under what the model is written down, and is empty")
         if not all(0 <= value <= 1 for value in (self.box_threshold, self.text_threshold, self.max_overlap)):
             raise ValueError("thresholds and max_overlap are in [0, 1]")
         for label in self.labels:
@@ -76,27 +79,27 @@ class DetectPhrases:
         self._model[:] = [model]
 
     def annotate(self, samples: list[Sample]) -> list[Sample]:
-        """
-        Raises:
-            SampleError: A picture cannot be decoded, which is found before the model is asked; or the processor refuses it.
-        """
-        searched = [number for number, sample in enumerate(samples) if self._is_searched(sample)]
-        if not searched:
-            return samples
-        pictures = [np.asarray(show(samples[number], self.max_side)) for number in searched]
-        captions = [samples[number].caption for number in searched]
+        return self._held.annotate(samples, self._is_searched, self._outcomes)
+
+    def _outcomes(self, samples: list[Sample]) -> list[Outcome]:
+        answers = ask_shown(samples, "detect", self._ask, self.max_side)
+        return [
+            answer if isinstance(answer, SampleError) else self._with_detections(sample, *answer)
+            for sample, answer in zip(samples, answers, strict=True)
+        ]
+
+    def _ask(self, samples: list[Sample], pictures: list[np.ndarray]) -> list[tuple[list[Found], str] | Refused]:
         search = Search(self.phrases, self.labels, self.max_phrases, self.box_threshold, self.text_threshold, self.batch_size)
         [model] = self._model
-        annotated = list(samples)
-        for number, found in zip(searched, model(DetectRequest(pictures, captions, search)), strict=True):
-            sample = samples[number]
-            if isinstance(found, Failure):
-                raise SampleError(sample.key, found.reason, found.message)
-            chosen = choose(found, sample.caption, max_overlap=self.max_overlap, max_detections=self.max_detections)
-            before = sample.detections if self.existing == "add" else ()
-            annotated[number] = replace(sample, detections=(*before, *chosen))
-        return annotated
+        answer: DetectAnswer = model(DetectRequest(pictures, [sample.caption for sample in samples], search))
+        return [found if isinstance(found, Refused) else (found, answer.commit) for found in answer.found]
+
+    def _with_detections(self, sample: Sample, found: list[Found], commit: str) -> Sample:
+        chosen = choose(found, sample.caption, max_overlap=self.max_overlap, max_detections=self.max_detections)
+        before = sample.detections if self.existing == "add" else ()
+        source = {f"{self.name}_model": made_by(self.model, commit)} if chosen else {}
+        return replace(sample, detections=(*before, *chosen), metadata={**sample.metadata, **source})
 
     def _is_searched(self, sample: Sample) -> bool:
         is_open = not sample.detections or self.existing != "keep"
-        return is_open and bool(sample.images) and bool(self.labels or words(sample.caption))
+        return is_open and has_photo(sample) and bool(self.labels or words(sample.caption))

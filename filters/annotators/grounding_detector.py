@@ -8,17 +8,20 @@ Which box counts is the library's own rule (`post_process_grounded_object_detect
 Shapes: B rows, Q boxes of a row, T tokens.
 """
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
-from filters.annotators.answers import Failure
+from filters.annotators.checkpoint import commit_of
 from filters.annotators.grounding import Asked, ask_caption, ask_labels, grounded_phrase, split_asked, strongest_label
+from filters.annotators.network import Inputs, Refused, in_batches
 from filters.annotators.overlaps import Found
 from filters.annotators.phrases import words
-from filters.annotators.search import DetectRequest, Search, Sought, corners, fitting, seek
+from filters.annotators.search import DetectAnswer, DetectRequest, Search, Sought, corners, fitting, seek
 from pipeline.samples import Box
 
 Reader = Callable[[Box | None, float, Sequence[float]], Found | None]  # of a box, its confidence, and the scores of the tokens
@@ -41,34 +44,35 @@ class _Row:
 class GroundingDetector:
     """A model that says which tokens of a text a box shows.
 
-    Only pictures of one size share a batch: the processor would pad the others, and padding moves boxes.
+    Only pictures that the processor makes one size of share a batch: it would pad the others, and padding moves boxes.
     """
 
     model: Any
     processor: Any
 
-    def __call__(self, request: DetectRequest) -> list[list[Found] | Failure]:
-        """What is found in each picture, in the model's order; or why the processor refuses the picture.
-
+    def __call__(self, request: DetectRequest) -> DetectAnswer:
+        """
         Raises:
             RecipeError: A label is longer than what the model can be asked.
         """
-        found: list[list[Found]] = [[] for _ in request.pictures]
         rows = [row for number, caption in enumerate(request.captions) for row in self._rows(number, caption, request.search)]
-        refused: dict[int, Failure] = {}
-        by_size: dict[tuple[int, ...], list[_Row]] = {}
-        for row in rows:
-            by_size.setdefault(request.pictures[row.picture].shape, []).append(row)
-        for alike in by_size.values():
-            for start in range(0, len(alike), request.search.batch_size):
-                batch = alike[start : start + request.search.batch_size]
-                pixels = self._pixels([Image.fromarray(request.pictures[row.picture]) for row in batch])
-                if isinstance(pixels, Failure):
-                    refused |= {row.picture: pixels for row in batch}
-                    continue
-                for row, boxes in zip(batch, self._ask(batch, pixels, request), strict=True):
-                    found[row.picture] += boxes
-        return [refused.get(number, boxes) for number, boxes in enumerate(found)]
+        refused: dict[int, Refused] = {}
+
+        def accepted() -> Iterator[tuple[int, Inputs]]:
+            for picture, texts in itertools.groupby(range(len(rows)), key=lambda number: rows[number].picture):
+                pixels = self._pixels(request.pictures[picture])
+                if isinstance(pixels, Refused):
+                    refused[picture] = pixels
+                else:
+                    yield from ((number, pixels) for number in texts)
+
+        boxes: dict[int, list[Found]] = {}
+        for numbers, pixels in in_batches(accepted(), request.search.batch_size):
+            boxes |= zip(numbers, self._ask([rows[number] for number in numbers], pixels, request), strict=True)
+        found: list[list[Found]] = [[] for _ in request.pictures]
+        for number, row in enumerate(rows):
+            found[row.picture] += boxes.get(number, [])
+        return DetectAnswer([refused.get(picture, each) for picture, each in enumerate(found)], commit_of(self.model))
 
     @property
     def max_tokens(self) -> int:
@@ -97,14 +101,13 @@ class GroundingDetector:
     def _count(self, phrase: str) -> int:
         return len(self.processor.tokenizer(ask_labels([phrase])[0], add_special_tokens=False)["input_ids"])
 
-    def _pixels(self, images: Sequence[Image.Image]) -> Any:
-        """What the processor makes of pictures of one size; or a Failure: it can shrink a long and narrow one to nothing."""
+    def _pixels(self, picture_HW3: np.ndarray) -> Inputs | Refused:
         try:
-            return self.processor.image_processor(images=list(images), return_tensors="pt").to(self.model.device, self.model.dtype)
+            return dict(self.processor.image_processor(images=[Image.fromarray(picture_HW3)], return_tensors="pt"))
         except ValueError as error:
-            return Failure("detect_picture_unusable", f"{images[0].width} x {images[0].height}: {error}")
+            return Refused(str(error))
 
-    def _ask(self, rows: Sequence[_Row], pixels: Any, request: DetectRequest) -> Iterator[list[Found]]:
+    def _ask(self, rows: Sequence[_Row], pixels: Inputs, request: DetectRequest) -> Iterator[list[Found]]:
         import torch
 
         texts = self.processor.tokenizer(
@@ -118,7 +121,11 @@ class GroundingDetector:
         )
         offsets_BT2 = texts.pop("offset_mapping").tolist()
         with torch.inference_mode():
-            outputs = self.model(**texts.to(self.model.device), **pixels)
+            outputs = self.model(
+                **texts.to(self.model.device),
+                pixel_values=pixels["pixel_values"].to(self.model.device, self.model.dtype),
+                pixel_mask=pixels["pixel_mask"].to(self.model.device),
+            )
             scores_BQT = outputs.logits.float().sigmoid()
         best_BQ = scores_BQT.amax(-1)
         for row, offsets, scores_QT, best_Q, boxes_Q4 in zip(rows, offsets_BT2, scores_BQT, best_BQ, outputs.pred_boxes, strict=True):

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from filters.annotators.checkpoint import commit_of
 from filters.annotators.overlaps import Found
-from filters.annotators.search import DetectRequest, Sought, corners, fitting, seek
+from filters.annotators.search import DetectAnswer, DetectRequest, Sought, corners, fitting, seek
 
 
 @dataclass
@@ -24,9 +25,8 @@ class ListDetector:
     processor: Any
     is_padded_square: bool  # pictures are padded to a square, whose fractions the boxes are
 
-    def __call__(self, request: DetectRequest) -> list[list[Found]]:
-        """What is found in each picture, in the model's order.
-
+    def __call__(self, request: DetectRequest) -> DetectAnswer:
+        """
         Raises:
             RecipeError: A label is longer than what the model can be asked.
         """
@@ -42,7 +42,7 @@ class ListDetector:
             boxes = self._ask(pictures, [sought for _, sought in batch], request.search.box_threshold)
             for (number, _), each in zip(batch, boxes, strict=True):
                 found[number] = each
-        return found
+        return DetectAnswer(found, commit_of(self.model))
 
     @property
     def max_tokens(self) -> int:

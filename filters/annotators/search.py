@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from filters.annotators.network import Refused
 from filters.annotators.overlaps import Found
 from filters.annotators.phrases import Span, candidates, find_label, plain
 from pipeline.errors import RecipeError
@@ -23,7 +24,7 @@ class Search:
     max_phrases: int
     box_threshold: float
     text_threshold: float
-    batch_size: int  # rows that are asked at once
+    batch_size: int  # texts and pictures that are asked at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,14 @@ class DetectRequest:
     pictures: Sequence[np.ndarray]  # of uint8 [H, W, 3]
     captions: Sequence[str]
     search: Search
+
+
+@dataclass(frozen=True, slots=True)
+class DetectAnswer:
+    """What is found in them."""
+
+    found: Sequence[list[Found] | Refused]  # of each picture, in the model's order; or why the processor refuses it
+    commit: str  # of the weights, where it is known
 
 
 @dataclass(frozen=True, slots=True)

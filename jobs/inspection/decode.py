@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
+from jobs.inspection.keys import unknown_key
 from jobs.inspection.ledger_rows import output_folder
-from jobs.inspection.show import unknown_key
 from pipeline import paths
 from pipeline.config import build_kind
 from pipeline.errors import RecipeError, VerificationError

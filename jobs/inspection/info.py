@@ -68,6 +68,11 @@ def print_info(path: str, as_json: bool) -> None:
             print(f"    {name or 'none':<18} {group['sequences']:>10,} {group['tokens']:>14,} {group['loss_tokens']:>14,}")
 
 
+def by_task(shards: TokenShards) -> dict[str, dict[str, int]]:
+    """Sequences, tokens and loss tokens of each task, the most frequent first."""
+    return _by(shards.index, "task")
+
+
 def _by(index: pa.Table, column: str) -> dict[str, dict[str, int]]:
     """Sequences, tokens and loss tokens by what a column of the index says, the most frequent first."""
     plain = pa.table({"name": index[column].cast(pa.string()), "tokens": index["tokens"], "loss_tokens": index["loss_tokens"]})

@@ -1,20 +1,25 @@
 """`mgpt inspect show KEY`: a sample's sequences as dialogues, with all that is stored of them, and the ledger's row."""
 
-import difflib
 import json
 import zlib
 
+import numpy as np
+
+from jobs.inspection.decode import image_codes, load_vq, safe_name, to_png
 from jobs.inspection.dialogue import border_lines, cut_into_pieces, dialogue_lines, printable
+from jobs.inspection.keys import unknown_key
 from jobs.inspection.ledger_rows import find_ledger_row, ledger_folder
-from pipeline.errors import RecipeError
+from jobs.inspection.strip import draw_strip, shown_turns
+from pipeline import paths
 from pipeline.shards.reader import TokenShards
 from tokenizer.text import TextTokenizer
 
-MAX_COMPARED = 20_000  # keys among which a near match is looked for
 
-
-def show(path: str, keys: list[str]) -> None:
+def show(path: str, keys: list[str], pictures: str = "") -> None:
     """Print what is known of some samples.
+
+    Args:
+        pictures: A folder for a picture of each dialogue, its images decoded from their tokens; empty: none.
 
     Raises:
         RecipeError: A key is neither in the shards nor in the ledger.
@@ -28,25 +33,11 @@ def show(path: str, keys: list[str]) -> None:
             raise unknown_key(shards, key)
         for number in numbers:
             _show_sequence(shards, number, text)
+            if pictures:
+                print(f"picture   {_draw(shards, number, text, pictures)}\n")
         if not numbers:
             print(f"{key}: no shard holds a sequence of it")
         _show_row(row)
-
-
-def unknown_key(shards: TokenShards, key: str) -> RecipeError:
-    """The error for a key that no shard holds, with keys like it."""
-    keys: list[str] = []
-    for entry in shards.manifest.shards:
-        keys += shards.shard_table(entry.name)["key"].slice(0, MAX_COMPARED - len(keys)).to_pylist()
-    near = difflib.get_close_matches(key, dict.fromkeys(keys), n=3, cutoff=0.4)
-    hint = (
-        f"; did you mean {' or '.join(map(repr, near))}?"
-        if near
-        else f"; the first keys are {', '.join(map(repr, keys[:3]))}"
-        if keys
-        else ""
-    )
-    return RecipeError(f"{shards.folder}: no sample has the key {key!r}{hint}")
 
 
 def _show_sequence(shards: TokenShards, number: int, text: TextTokenizer) -> None:
@@ -67,6 +58,18 @@ def _show_sequence(shards: TokenShards, number: int, text: TextTokenizer) -> Non
     for line in border_lines(sequence, pieces):
         print(line)
     print()
+
+
+def _draw(shards: TokenShards, number: int, text: TextTokenizer, folder: str) -> str:
+    """Write the picture of a dialogue; its path."""
+    sequence = shards.read(number)
+    codes = list(image_codes(sequence, text.vocab))
+    vq = load_vq(shards.manifest) if codes else None
+    pixels = [vq.decode(codes_HW[None])[0] for codes_HW in codes if vq]
+    strip = draw_strip(shown_turns(cut_into_pieces(sequence, text), pixels))
+    path = paths.join(folder, f"{safe_name(sequence.key)}-{safe_name(sequence.task)}-{number}.png")
+    paths.commit_bytes(path, to_png(np.asarray(strip)))
+    return path
 
 
 def _show_row(row: dict[str, object] | None) -> None:

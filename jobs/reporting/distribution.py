@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
+from jobs.inspection.mixture import compare
 from jobs.reporting.charts import Bar, bar_list, column_chart, nice_ticks
 from jobs.reporting.page import section, text
 from jobs.reporting.run_data import RunData
@@ -13,22 +14,26 @@ SHAPE_SIDE = 2.0  # rem, of the longer side of a bucket's little rectangle
 
 
 def tasks(data: RunData) -> str:
-    """The mixture, by sequences and by tokens."""
-    groups = _grouped(data, "task")
-    if not groups:
+    """The mixture that came out, beside the one that was asked for."""
+    found = {name: {"sequences": sequences, "tokens": tokens, "loss_tokens": 0} for name, sequences, tokens in _grouped(data, "task")}
+    if not found or "task" not in data.recipe:
         return ""
-    total = sum(sequences for _, sequences, _ in groups)
-    tokens = sum(number for _, _, number in groups)
-    bars = [
-        Bar(
-            text(name),
-            f"{sequences:,}",
-            [("", sequences / total)],
-            [f"{sequences / total:.1%} of the sequences, {number / tokens:.1%} of the tokens"],
-        )
-        for name, sequences, number in groups
-    ]
-    return section("Tasks", bar_list(bars))
+    mixture = compare(data.recipe, found)
+    all_tokens = max(sum(task.tokens for task in mixture.tasks), 1)
+    all_sequences = max(sum(task.sequences for task in mixture.tasks), 1)
+    most = max(max(task.share, task.asked) for task in mixture.tasks)
+    bars = []
+    for task in mixture.tasks:
+        detail = f"{task.sequences / all_sequences:.1%} of the sequences, {task.tokens / all_tokens:.1%} of the tokens"
+        asked = f'{task.share:.1%} <span class="soft">of {task.asked:.1%} asked</span>'
+        parts = [("", min(task.share, task.asked) / most)]
+        parts.append(("", (task.share - task.asked) / most) if task.share >= task.asked else ("rejected", (task.asked - task.share) / most))
+        bars.append(Bar(text(task.task), asked, parts, [f"{task.sequences:,} sequences: {detail}"]))
+    note = (
+        f"Shares of the {'tokens' if mixture.counted == 'tokens' else 'sequences'}; the largest difference to what the recipe asks for is "
+    )
+    note += f'{mixture.largest_difference:.2%}. <i class="swatch rejected"></i> lacks'
+    return section("Tasks", bar_list(bars), note)
 
 
 def buckets(data: RunData) -> str:

@@ -1,6 +1,7 @@
 """Image shards in img2dataset's layout, which webdataset and open_clip read.
 
     00000.tar            000000000.jpg  000000000.txt  000000000.json      further pictures by role: 000000000.depth.png
+                         the .json also holds detections, poses, generated captions and dialogues, see annotations.py
     00000.parquet        one row per sample that was attempted, failed ones too
     00000_stats.json     counts; written last, so a shard without it is not finished
 
@@ -21,6 +22,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.annotations import ANNOTATIONS, to_json
 from pipeline.images import PictureError, read_header
 from pipeline.paths import commit, commit_bytes, exists, join, open_fs
 from pipeline.samples import BadSample, ImageHeader, Sample
@@ -50,7 +52,7 @@ class _Shard:
 def write_image_shard(folder: str, index: int, samples: Iterable[Sample | BadSample]) -> dict[str, Any]:
     """Write one shard, whole or not at all.
 
-    A sample without a usable picture is not in the tar; its row says why.
+    A sample without a usable picture is not in the tar, unless it is a dialogue in words; its row says why.
 
     Args:
         folder: Where the three files go; local or a URL.
@@ -60,7 +62,7 @@ def write_image_shard(folder: str, index: int, samples: Iterable[Sample | BadSam
         The statistics, as they stand in the `_stats.json`.
 
     Raises:
-        ValueError: A key has a dot or comes twice, or a sample has turns, for which the layout has no place.
+        ValueError: A key has a dot or comes twice.
     """
     shard = _Shard()
     _remove(join(folder, f"{index:05d}_stats.json"))  # of an earlier shard of this number, which is finished no more
@@ -87,19 +89,21 @@ def _write_tar(file: IO[bytes], samples: Iterable[Sample | BadSample], shard: _S
             _check(sample, shard.keys)
             try:
                 headers = {role: read_header(data) for role, data in sample.images.items()}
-                if not headers:
+                if not headers and not sample.turns:
                     raise PictureError("missing_image", "the sample has no picture")
             except PictureError as error:
                 shard.rows.append(_row(sample.key, sample.caption, sample.metadata, error=(error.reason, error.message)))
                 continue
-            main = sample.main_role or ""
-            row = _row(sample.key, sample.caption, sample.metadata, headers[main], hashlib.sha256(sample.images[main]).hexdigest())
+            main = sample.main_role
+            digest = hashlib.sha256(sample.images[main]).hexdigest() if main else None
+            row = _row(sample.key, sample.caption, sample.metadata, headers[main] if main else None, digest)
             shard.rows.append(row)
             for role, header in headers.items():
                 ending = ENDINGS.get(header.format, header.format.lower())
                 _add(tar, f"{sample.key}.{ending}" if role == "image" else f"{sample.key}.{role}.{ending}", sample.images[role])
             _add(tar, f"{sample.key}.txt", sample.caption.encode())
-            _add(tar, f"{sample.key}.json", json.dumps(row, indent=4).encode())
+            said = to_json(sample)
+            _add(tar, f"{sample.key}.json", json.dumps(row | ({ANNOTATIONS: said} if said else {}), indent=4).encode())
 
 
 def _check(sample: Sample, keys: set[str]) -> None:
@@ -107,8 +111,6 @@ def _check(sample: Sample, keys: set[str]) -> None:
         raise ValueError(f"webdataset cannot read the key {sample.key!r}: wants one without a dot that does not begin with '__'")
     if sample.key in keys:
         raise ValueError(f"the key {sample.key!r} comes twice")
-    if sample.turns:
-        raise ValueError(f"{sample.key}: an image shard has no place for turns")
     keys.add(sample.key)
 
 

@@ -7,10 +7,17 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from pipeline.samples import BadSample, Sample
+from pipeline.sources.coco import Coco
 from pipeline.sources.conversations import Conversations
 from pipeline.sources.folder import Folder
+from pipeline.sources.llava import Llava
+from pipeline.sources.magicbrush import MagicBrush
+from pipeline.sources.openhermes import OpenHermes
 from pipeline.sources.parquet import Parquet
+from pipeline.sources.refcoco import RefCoco
+from pipeline.sources.seed_data_edit import SeedDataEdit
 from pipeline.sources.shapes import Shapes
+from pipeline.sources.turntable import Turntable
 from pipeline.sources.unit import Unit
 from pipeline.sources.webdataset_tars import WebDataset
 
@@ -44,5 +51,12 @@ SOURCES: dict[str, type[Source]] = {
     "webdataset": WebDataset,
     "parquet": Parquet,
     "conversations": Conversations,
+    "llava": Llava,
+    "magicbrush": MagicBrush,
+    "seed_data_edit": SeedDataEdit,
+    "openhermes": OpenHermes,
+    "coco": Coco,
+    "refcoco": RefCoco,
     "shapes": Shapes,
+    "turntable": Turntable,
 }

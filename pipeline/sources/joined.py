@@ -13,6 +13,7 @@ class JoinedSources:
     """Units of the first source, then of the second, and so on. Keys must be unique over all of them."""
 
     sources: tuple[Source, ...]
+    key_prefixes: tuple[str, ...] = ()  # in front of the keys of each; none where keys differ anyway
 
     def plan(self, unit_size: int) -> list[Unit]:
         units: list[Unit] = []
@@ -21,7 +22,9 @@ class JoinedSources:
         return units
 
     def read(self, unit: Unit) -> Iterator[Sample | BadSample]:
-        return self.sources[unit.source].read(unit)
+        prefix = self.key_prefixes[unit.source] if self.key_prefixes else ""
+        for item in self.sources[unit.source].read(unit):
+            yield replace(item, key=prefix + item.key) if prefix else item
 
     def fingerprint(self) -> dict[str, str]:
         return {f"{number}: {name}": value for number, source in enumerate(self.sources) for name, value in source.fingerprint().items()}

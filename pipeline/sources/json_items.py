@@ -1,20 +1,39 @@
-"""Items of a JSON list or of JSON lines, one at a time: only a list's text is held in memory, never all that it says."""
+"""Items of a JSON list or of JSON lines, one at a time; where each of them lies, so that a worker reads its own alone.
+
+[{...}, {...}]            a list, as long as it may be
+{...}                     JSON lines
+{...}
+"""
 
 import json
-import re
+from array import array
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from typing import IO, Any
 
 from pipeline.errors import RecipeError, ShardError
 from pipeline.paths import open_fs
+from pipeline.sources.json_stream import JsonReader, iterate_list
 from pipeline.sources.text import smuggle
 
-_SPACE = re.compile(r"[ \t\r\n]*")
+_decode = json.JSONDecoder().raw_decode
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the items of a file lie: 12 bytes an item."""
+
+    offsets: "array[int]"  # bytes from the file's start; one more than there are items: where the last one ends at the latest
+    lines: "array[int]"  # from 1
+    is_list: bool
+
+    def __len__(self) -> int:
+        return len(self.lines)
 
 
 def iterate_items(path: str, start: int, stop: int | None) -> Iterator[tuple[str, Any]]:
-    """Items `start` to `stop`, each with its place ("data.json:17", by line).
+    """Items `start` to `stop`, each with its place ("data.json:17", by line); all that stand before are read, too.
 
     Texts may hold smuggled bytes (see text.py). A line of JSON lines that does not parse comes as the ValueError that says why: it costs
     itself alone. A list cannot be read past such a place.
@@ -26,52 +45,76 @@ def iterate_items(path: str, start: int, stop: int | None) -> Iterator[tuple[str
     fs, bare = open_fs(path)
     try:
         with fs.open(bare, "rb") as file:
-            head = file.read(4096)
-            file.seek(0)
-            items = _of_list(file, path) if smuggle(head).lstrip()[:1] == "[" else _of_lines(file, path)
-            yield from ((f"{path}:{line}", item) for line, item in islice(items, start, stop))
+            items = _of_list(file, path) if _holds_list(file) else _of_lines(file, path)
+            yield from ((f"{path}:{line}", item) for _, line, item in islice(items, start, stop))
     except OSError as error:
         raise ShardError(f"{path}: {error}") from error
 
 
-def _of_lines(file: IO[bytes], path: str) -> Iterator[tuple[int, Any]]:
-    first = True
+def find_items(path: str) -> Places:
+    """Read a file once and note where its items lie.
+
+    Raises:
+        RecipeError: A list that does not parse, or a file that is neither.
+        ShardError: The file cannot be read.
+    """
+    offsets, lines = array("Q"), array("L")
+    fs, bare = open_fs(path)
+    try:
+        with fs.open(bare, "rb") as file:
+            is_list = _holds_list(file)
+            for offset, line, _ in _of_list(file, path) if is_list else _of_lines(file, path):
+                offsets.append(offset)
+                lines.append(line)
+            offsets.append(file.seek(0, 2))
+    except OSError as error:
+        raise ShardError(f"{path}: {error}") from error
+    return Places(offsets, lines, is_list)
+
+
+def read_items(path: str, places: Places, start: int, stop: int) -> Iterator[tuple[str, Any]]:
+    """Items `start` to `stop` as `iterate_items` gives them, without reading what stands before.
+
+    Raises:
+        ShardError: The file cannot be read.
+    """
+    fs, bare = open_fs(path)
+    try:
+        with fs.open(bare, "rb") as file:
+            file.seek(places.offsets[start])
+            for number in range(start, stop):
+                text = smuggle(file.read(places.offsets[number + 1] - places.offsets[number]))
+                try:
+                    item = _decode(text)[0] if places.is_list else json.loads(text)
+                except (ValueError, RecursionError) as error:
+                    item = ValueError(str(error))
+                yield f"{path}:{places.lines[number]}", item
+    except OSError as error:
+        raise ShardError(f"{path}: {error}") from error
+
+
+def _holds_list(file: IO[bytes]) -> bool:
+    head = smuggle(file.read(4096))
+    file.seek(0)
+    return head.lstrip()[:1] == "["
+
+
+def _of_lines(file: IO[bytes], path: str) -> Iterator[tuple[int, int, Any]]:
+    first, offset = True, 0
     for number, line in enumerate(file, start=1):
-        if not line.strip():
-            continue
-        try:
-            item = json.loads(smuggle(line))
-        except (ValueError, RecursionError) as error:
-            if first:
-                raise RecipeError(f"{path}:{number}: neither a JSON list nor JSON lines ({error})") from error
-            item = ValueError(str(error))
-        first = False
-        yield number, item
+        if line.strip():
+            try:
+                item = json.loads(smuggle(line))
+            except (ValueError, RecursionError) as error:
+                if first:
+                    raise RecipeError(f"{path}:{number}: neither a JSON list nor JSON lines ({error})") from error
+                item = ValueError(str(error))
+            first = False
+            yield offset, number, item
+        offset += len(line)
 
 
-def _of_list(file: IO[bytes], path: str) -> Iterator[tuple[int, Any]]:
-    text = smuggle(file.read())
-    decode = json.JSONDecoder().raw_decode
-    position = _skip(text, _skip(text, 0) + 1)
-    line, counted = 1, 0  # newlines before `counted` are in `line`
-    while text[position : position + 1] != "]":
-        line, counted = line + text.count("\n", counted, position), position
-        try:
-            item, end = decode(text, position)
-        except (ValueError, RecursionError) as error:
-            raise RecipeError(f"{path}:{getattr(error, 'lineno', line)}: no JSON ({error})") from error
-        yield line, item
-        position = _skip(text, end)
-        if text[position : position + 1] == ",":
-            position = _skip(text, position + 1)
-        elif text[position : position + 1] != "]":
-            found = repr(text[position]) if position < len(text) else "the end of the file"
-            raise RecipeError(f"{path}:{text.count(chr(10), 0, position) + 1}: no JSON (wants ',' or ']', found {found})")
-    if rest := text[position + 1 :].strip():
-        raise RecipeError(f"{path}:{text.count(chr(10), 0, position) + 1}: no JSON ({rest[:20]!r} after the list's end)")
-
-
-def _skip(text: str, position: int) -> int:
-    match = _SPACE.match(text, position)
-    assert match is not None  # it matches nothing at all, too
-    return match.end()
+def _of_list(file: IO[bytes], path: str) -> Iterator[tuple[int, int, Any]]:
+    reader = JsonReader(file, path)
+    yield from iterate_list(reader)
+    reader.finish("list")

@@ -15,20 +15,17 @@ from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.errors import RecipeError, ShardError
-from pipeline.paths import open_fs
 from pipeline.samples import BadSample, Sample
 from pipeline.sources.listing import list_inputs, sizes
+from pipeline.sources.parquet_rows import iterate_rows, open_table
 from pipeline.sources.text import as_key, escape
 from pipeline.sources.unit import Unit, cut_into_units
 
 IMAGE_COLUMNS = ("image", "jpg", "bytes", "png", "webp", "image_bytes", "img")  # looked for in this order
 CAPTION_COLUMNS = ("caption", "text", "TEXT", "txt")
 URL_COLUMNS = ("url", "URL")
-BATCH_ROWS = 16  # that are in memory at a time
-BUFFER = 1 << 20  # bytes a column chunk is read by; without it a row group is loaded whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +64,9 @@ class Parquet:
         first_row = sum(self._num_rows[path] for path in paths[: paths.index(unit.path)])
         stop = self._num_rows[unit.path] if unit.stop is None else unit.stop
         try:
-            with _open(unit.path) as file:
+            with open_table(unit.path) as file:
                 columns = self._find_columns(file.schema_arrow, unit.path)
-                for row, record in _iterate_rows(file, columns.names, unit.start, stop):
+                for row, record in iterate_rows(file, columns.names, unit.start, stop):
                     yield _make_sample(record, columns, str(first_row + row))
         except (pa.ArrowException, OSError) as error:
             raise ShardError(f"{unit.path}: {error}") from error
@@ -83,7 +80,7 @@ class Parquet:
         found = {}
         for path in list_inputs(self.path, ending=".parquet"):
             try:
-                with _open(path) as file:
+                with open_table(path) as file:
                     self._find_columns(file.schema_arrow, path)
                     found[path] = file.metadata.num_rows
             except (pa.ArrowException, OSError) as error:
@@ -106,47 +103,6 @@ class Parquet:
             raise RecipeError(f"{path}: caption_column '{caption}' is {schema.field(caption).type}; wants string")
         others = (f.name for f in schema if f.name not in (image, caption, self.key_column) and _is_scalar(f.type))
         return _Columns(image, caption, self.key_column, tuple(others))
-
-
-def _open(path: str) -> pq.ParquetFile:
-    fs, bare = open_fs(path)
-    return pq.ParquetFile(fs.open(bare, "rb"), buffer_size=BUFFER, pre_buffer=False)
-
-
-def _iterate_rows(file: pq.ParquetFile, columns: list[str], start: int, stop: int) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows `start` to `stop` with their numbers; only the row groups that hold them are read, some rows at a time."""
-    groups: list[int] = []
-    first_row, row = 0, 0
-    for group in range(file.num_row_groups):
-        num_rows = file.metadata.row_group(group).num_rows
-        if row < stop and row + num_rows > start:
-            if not groups:
-                first_row = row
-            groups.append(group)
-        row += num_rows
-    row = first_row
-    for batch in file.iter_batches(BATCH_ROWS, row_groups=groups, columns=columns, use_threads=False):
-        if row >= stop:
-            return
-        low, high = max(start - row, 0), min(stop - row, batch.num_rows)
-        if low < high:
-            part = _with_bytes_for_text(batch.slice(low, high - low))
-            yield from enumerate(part.to_pylist(), start=row + low)
-        row += batch.num_rows
-
-
-def _with_bytes_for_text(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Texts as bytes: pyarrow believes that a string column is UTF-8, and would raise for a whole batch."""
-    arrays = []
-    for array in batch.columns:
-        if pa.types.is_dictionary(array.type):
-            array = array.dictionary_decode()
-        if pa.types.is_large_string(array.type):
-            array = array.cast(pa.large_binary())
-        elif pa.types.is_string(array.type) or pa.types.is_string_view(array.type):
-            array = array.cast(pa.binary())
-        arrays.append(array)
-    return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
 
 
 def _make_sample(record: dict[str, Any], columns: _Columns, number: str) -> Sample | BadSample:

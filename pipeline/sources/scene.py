@@ -1,4 +1,4 @@
-"""Scenes of coloured shapes: what is in one, how its caption says it, how it is edited. No pixels here.
+"""Scenes of coloured shapes and persons: what is in one, how its caption says it, how it is edited. No pixels here.
 
 A scene is a function of its dice alone. Lengths are in units of the picture's shorter side, so a scene fits every size.
 """
@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from pipeline.samples import Box
-from pipeline.sources.scene_shapes import SHAPES, extent
+from pipeline.sources.scene_people import PERSON, Posture, draw_posture, make_figure
+from pipeline.sources.scene_shapes import SHAPES, Extent, Point, extent
 
 Dice = Callable[[], float]  # uniform in [0, 1): the one number that every Python version draws alike
 T = TypeVar("T")
@@ -45,7 +46,7 @@ PLACES = {  # of a single shape: centre in [0, 1] of width and height
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """One shape in a scene."""
+    """One shape in a scene, or a person."""
 
     color: str
     shape: str
@@ -53,17 +54,27 @@ class Thing:
     x: float  # of the centre, as a fraction of the width
     y: float  # of the centre, as a fraction of the height
     radius: float  # of the circle around it, as a fraction of the shorter side
+    posture: Posture | None = None  # of a person
 
     @property
     def phrase(self) -> str:
         """What a caption calls it, without its article: "small red circle"."""
         return f"{self.size} {self.color} {self.shape}".strip()
 
-    def box(self, width: int, height: int) -> Box:
-        """The box around it on a width x height picture."""
+    @property
+    def extent(self) -> Extent:
+        """Of what is drawn, in its circle of radius 1."""
+        return extent(self.shape) if self.posture is None else make_figure(self.posture).extent
+
+    def box(self, width: int, height: int, part: Extent | None = None) -> Box:
+        """The box around it, or around a part of its circle, on a width x height picture."""
+        x0, y0, x1, y1 = part or self.extent
+        return *self.place((x0, y0), width, height), *self.place((x1, y1), width, height)
+
+    def place(self, point: Point, width: int, height: int) -> Point:
+        """A point of its circle as fractions of a width x height picture."""
         rx, ry = (self.radius * min(width, height) / side for side in (width, height))
-        x0, y0, x1, y1 = extent(self.shape)
-        return self.x + rx * x0, self.y + ry * y0, self.x + rx * x1, self.y + ry * y1
+        return self.x + rx * point[0], self.y + ry * point[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +88,9 @@ class Scene:
 
     def describe(self) -> tuple[str, list[tuple[int, int]]]:
         """The caption, and where in it each thing's phrase stands (half-open, in characters)."""
-        ground = f"a ground that fades from {self.ground} to {self.ground_end}" if self.ground_end else f"{_a(self.ground)} ground"
+        ground = (
+            f"a ground that fades from {self.ground} to {self.ground_end}" if self.ground_end else f"{with_article(self.ground)} ground"
+        )
         horizontal = self.layout == "row"
         if len(self.things) == 1:
             joints, tail = [], f" {self.layout}, on {ground}"
@@ -89,7 +102,7 @@ class Scene:
             tail = f" on {ground}"
         caption, spans = "", []
         for joint, thing in zip(["", *joints], self.things, strict=True):
-            caption += joint + _a(thing.phrase)
+            caption += joint + with_article(thing.phrase)
             spans.append((len(caption) - len(thing.phrase), len(caption)))
         return caption + tail, spans
 
@@ -126,8 +139,19 @@ def draw_lots(dice: Dice, max_things: int, gradient_share: float, hold_out: froz
     return Scene(tuple(things), ground, ground_end, layout)
 
 
+def put_person(dice: Dice, scene: Scene, hold_out: frozenset[str]) -> Scene:
+    """The scene with a person in the place of one thing, of its colour where that is not held out."""
+    index = int(dice() * len(scene.things))
+    posture = draw_posture(dice)
+    colors = [c for c in COLORS if c not in (scene.ground, scene.ground_end) and f"{c} {PERSON}" not in hold_out]
+    other = pick(dice, colors)
+    thing = scene.things[index]
+    color = thing.color if thing.color in colors else other
+    return _with(scene, index, replace(thing, color=color, shape=PERSON, posture=posture))
+
+
 def edit(dice: Dice, scene: Scene, hold_out: frozenset[str]) -> tuple[Scene, str]:
-    """Another scene that differs in one thing, and the instruction that makes it so."""
+    """Another scene that differs in one thing, and the instruction that makes it so. A person stays one."""
     index = int(dice() * len(scene.things))
     thing = scene.things[index]
     taken = {(t.color, t.shape) for t in scene.things}
@@ -140,13 +164,18 @@ def edit(dice: Dice, scene: Scene, hold_out: frozenset[str]) -> tuple[Scene, str
     if colors := [c for c in COLORS if allowed(c, thing.shape)]:
         color = pick(dice, colors)
         changes.append((_with(scene, index, replace(thing, color=color)), f"Make the {thing.phrase} {color}."))
-    if shapes := [s for s in SHAPES if allowed(thing.color, s)]:
+    if thing.posture is None and (shapes := [s for s in SHAPES if allowed(thing.color, s)]):
         shape = pick(dice, shapes)
-        changes.append((_with(scene, index, replace(thing, shape=shape)), f"Turn the {thing.phrase} into {_a(shape)}."))
+        changes.append((_with(scene, index, replace(thing, shape=shape)), f"Turn the {thing.phrase} into {with_article(shape)}."))
     used = {t.color for t in scene.things} | set(grounds)
     color = pick(dice, [c for c in COLORS if c not in used])
     changes.append((replace(scene, ground=color, ground_end=""), f"Make the ground {color}."))
     return pick(dice, changes)
+
+
+def changed_thing(before: Scene, after: Scene) -> int | None:
+    """Which thing an edit changed; None: the ground."""
+    return next((i for i, (old, new) in enumerate(zip(before.things, after.things, strict=True)) if old != new), None)
 
 
 def pick(dice: Dice, choices: Sequence[T]) -> T:
@@ -157,9 +186,9 @@ def between(dice: Dice, low: float, high: float) -> float:
     return low + (high - low) * dice()
 
 
+def with_article(words: str) -> str:
+    return ("an " if words[0] in "aeiou" else "a ") + words
+
+
 def _with(scene: Scene, index: int, thing: Thing) -> Scene:
     return replace(scene, things=(*scene.things[:index], thing, *scene.things[index + 1 :]))
-
-
-def _a(words: str) -> str:
-    return ("an " if words[0] in "aeiou" else "a ") + words

@@ -3,6 +3,7 @@
 import math
 
 Point = tuple[float, float]
+Extent = tuple[float, float, float, float]  # x0, y0, x1, y1
 
 
 def _regular(num_corners: int, turn: float = 0.0) -> tuple[Point, ...]:
@@ -42,8 +43,8 @@ SHAPES = tuple(OUTLINES)
 RING_HOLE = 0.55  # of the ring's radius
 
 
-def extent(shape: str) -> tuple[float, float, float, float]:
-    """x0, y0, x1, y1 of a shape in its circle of radius 1."""
+def extent(shape: str) -> Extent:
+    """Of a shape in its circle of radius 1."""
     points = OUTLINES[shape] or ((-1.0, -1.0), (1.0, 1.0))
     xs, ys = zip(*points, strict=True)
     return min(xs), min(ys), max(xs), max(ys)

@@ -8,7 +8,7 @@ class Unit:
     """Records `start` to `stop` of `path`."""
 
     index: int  # among the units of a run, from 0
-    path: str  # a file; for `folder` and `shapes` the source itself
+    path: str  # a file; for `folder` and what is drawn the source itself
     start: int  # record, counted within `path`
     stop: int | None  # exclusive; None: to the end, for a tar whose length only its reader learns
     source: int = 0  # which of a recipe's sources it comes from

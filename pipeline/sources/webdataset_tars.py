@@ -3,9 +3,14 @@
     00000.tar    000000000.jpg   000000000.txt   000000000.json        one sample: members side by side, one key
                  000000001.jpg   000000001.depth.png   ...             further pictures, by role
 
+Of LAION's tables img2dataset keeps the columns that it was told to, in the .json: {"url": ..., "caption": ..., "similarity": 0.31,
+"punsafe": 0.001, "pwatermark": 0.05, "top_caption": ..., "all_captions": [...], ...}. `caption_field` takes the caption from one of them.
+
 The key is a member's name up to the first dot after its last slash; what follows is its ending, in lower case. Names that begin with "__"
 and names without a key or an ending are no samples. A key whose members lie apart would be cut into fragments by webdataset: here all of
 them fail, for neither the picture nor the caption can be trusted.
+
+Source: rom1504/img2dataset, writer.py (the members) and dataset_examples/laion-coco.md (the columns).
 """
 
 import json
@@ -15,6 +20,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import IO, Any
 
+from pipeline.annotations import ANNOTATIONS, from_json
 from pipeline.errors import RecipeError
 from pipeline.paths import exists, is_local, read_bytes, size
 from pipeline.samples import BadSample, Sample
@@ -30,6 +36,7 @@ class WebDataset:
     """Every sample of the tars that `path` names."""
 
     path: str  # a tar, a folder of them, a glob, {00000..00012}, several joined by "::"
+    caption_field: str = ""  # of the .json, for example "top_caption", first of the list if it is one; empty: the .txt, or else "caption"
 
     def plan(self, unit_size: int) -> list[Unit]:
         units: list[Unit] = []
@@ -44,7 +51,7 @@ class WebDataset:
         with open_tar(unit.path) as file:
             groups, damage = find_groups(file, unit.path, unit.start, unit.stop)
             for group in groups:
-                yield BadSample(group.key, group.reason, group.message) if group.reason else _read_sample(file, group)
+                yield BadSample(group.key, group.reason, group.message) if group.reason else _read_sample(file, group, self.caption_field)
         if damage is not None:
             key = f"{posixpath.basename(unit.path).split('.')[0]}@{damage.offset}"
             yield BadSample(key, "corrupt_tar", escape(f"{unit.path}, byte {damage.offset}: {damage.message}; the rest is lost"))
@@ -73,7 +80,7 @@ def _guess_num_samples(path: str, unit_size: int) -> int:
         return count_groups(file, path)
 
 
-def _read_sample(file: IO[bytes], group: Group) -> Sample | BadSample:
+def _read_sample(file: IO[bytes], group: Group, caption_field: str) -> Sample | BadSample:
     caption: Any = None
     metadata: dict[str, Any] = {}
     pictures: dict[str, bytes] = {}
@@ -99,15 +106,24 @@ def _read_sample(file: IO[bytes], group: Group) -> Sample | BadSample:
             return BadSample(group.key, "duplicate_member", f"more than one picture for the role {role}")
         else:
             pictures[role] = data
-    if not pictures:
+    try:
+        said = from_json(metadata.pop(ANNOTATIONS, {}))
+    except ValueError as error:
+        return BadSample(group.key, "bad_field", f"{ANNOTATIONS}: {error}")
+    if not pictures and not said.get("turns"):
         return BadSample(group.key, "missing_image", f"members: {', '.join(ending for ending, _ in group.members)}")
-    if caption is None:
+    if caption_field:
+        if caption_field not in metadata:
+            return BadSample(group.key, "missing_caption", escape(f"no {caption_field} in the .json, only {', '.join(metadata)}")[:200])
+        caption = metadata[caption_field]
+        caption = (caption[0] if caption else "") if isinstance(caption, list) else caption or ""
+    elif caption is None:
         caption = metadata.get("caption") or ""
     if not isinstance(caption, str):
-        return BadSample(group.key, "bad_field", f"caption is no string but {caption!r}"[:200])
+        return BadSample(group.key, "bad_field", f"{caption_field or 'caption'} is no string but {caption!r}"[:200])
     if not is_clean(caption):
         return BadSample(group.key, "caption_not_utf8", escape(caption)[:200])
     if not is_clean(metadata):
         return BadSample(group.key, "metadata_not_utf8", escape(str(metadata))[:200])
     told = (("key", group.key), ("caption", caption))  # no need to say it twice
-    return Sample(group.key, caption, pictures, metadata={k: v for k, v in metadata.items() if (k, v) not in told})
+    return Sample(group.key, caption, pictures, metadata={k: v for k, v in metadata.items() if (k, v) not in told}, **said)

@@ -9,6 +9,7 @@ import pytest
 from jobs.recipe import build_recipe, load_recipe
 from pipeline.errors import RecipeError
 from tests.jobs.recipes import GOLDEN, ROOT, write_recipe
+from tokenizer.tasks.text_to_image import PROMPT, PROMPT_WITHOUT_SIZE
 
 SHAPES = 'kind = "shapes"\ncount = 3'
 
@@ -72,7 +73,8 @@ def test_the_resolved_recipe_fills_every_default_in(tmp_path):
     assert resolved["source"][0]["sizes"] == ["128x128"]
     assert resolved["filter"][0]["max_upscale"] == 1.33
     assert resolved["tokens"]["vq"]["config"] == f"{GOLDEN}/tokenizer/vqgan.yaml"
-    assert resolved["task"] == [{"kind": "text_to_image", "weight": 1.0, "unstated_size_fraction": 0.0}]
+    words = {"wordings": [PROMPT], "wordings_without_size": [PROMPT_WITHOUT_SIZE]}
+    assert resolved["task"] == [{"kind": "text_to_image", "weight": 1.0, "unstated_size_fraction": 0.0, **words}]
 
 
 def test_a_tokenizer_without_enough_codes_for_the_vq_is_refused(tmp_path):
@@ -88,3 +90,17 @@ def test_checking_a_recipe_loads_no_heavy_library(tmp_path):
     code = f"import sys; from jobs.recipe import load_recipe; load_recipe({str(recipe)!r}, []); print(sorted(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not {"torch", "ray", "transformers", "open_clip", "img2dataset"} & set(ast.literal_eval(result.stdout))
+
+
+def test_keys_of_two_sources_are_told_apart_by_a_prefix(tmp_path):
+    scenes = {"kind": "shapes", "count": 2}
+    tables = {"output": str(tmp_path), "source": [scenes, scenes | {"seed": 1, "key_prefix": "second/"}]}
+    recipe = build_recipe(tables)
+    keys = [sample.key for unit in recipe.source.plan(10) for sample in recipe.source.read(unit)]
+    assert keys == ["000000000", "000000001", "second/000000000", "second/000000001"]
+    assert [table.get("key_prefix") for table in recipe.resolved()["source"]] == [None, "second/"]
+    alone = build_recipe(tables | {"source": scenes | {"key_prefix": "a"}})
+    assert [sample.key for unit in alone.source.plan(10) for sample in alone.source.read(unit)] == ["a000000000", "a000000001"]
+    for bad in ("a.b", "__a", 3):
+        with pytest.raises(RecipeError, match=r"source\[0\]\.key_prefix: wants text without a dot"):
+            build_recipe(tables | {"source": scenes | {"key_prefix": bad}})

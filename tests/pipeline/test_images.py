@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from pipeline import images
-from pipeline.images import PictureError, apply_crop, decode_rgb, decode_thumbnail, plan_crop, read_header, to_rgb
+from pipeline.images import PictureError, apply_crop, decode_map, decode_rgb, decode_thumbnail, plan_crop, read_header, to_rgb
 from tests.broken_pictures import BROKEN, ODD, SIZE, deep_gray, encode, gradient, picture, png_bomb, png_chunk, turned, with_alpha
 
 
@@ -186,3 +186,28 @@ def test_pictures_of_every_size_are_covered():
 def test_a_thumbnail_is_never_enlarged():
     assert decode_thumbnail(picture(), 400).size == SIZE
     assert min(decode_thumbnail(picture(), 8).size) == 8
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_every_broken_map_is_refused_with_its_reason(name):
+    make, reason = BROKEN[name]
+    with pytest.raises(PictureError) as caught:
+        decode_map(make())
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_map_comes_out_upright(orientation):
+    assert np.abs(np.asarray(decode_map(turned(orientation)), np.int16) - gradient()).mean() < 3
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [("L", "PNG"), ("P", "PNG"), ("1", "PNG"), ("I;16", "PNG"), ("I", "TIFF"), ("F", "TIFF"), ("RGBA", "PNG"), ("LA", "PNG")],
+)
+def test_a_map_keeps_its_mode_and_values(mode, kind):
+    image = Image.new(mode, (3, 2), 0 if mode not in ("RGBA", "LA") else (1, 2, 3, 0)[-len(mode) :])
+    image.putpixel((1, 1), {"I;16": 60_000, "I": 100_000, "F": 0.25, "RGBA": (9, 8, 7, 0), "LA": (9, 0)}.get(mode, 1))
+    decoded = decode_map(encode(image, kind))
+    assert decoded.mode == mode
+    np.testing.assert_array_equal(np.asarray(decoded), np.asarray(image))

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.errors import RecipeError
-from pipeline.samples import Caption, Sample
+from pipeline.samples import Caption, Detection, Sample
 from tests.tokenizer.test_finisher import finish, make, make_sample, png
 from tokenizer.caption_choice import choose_caption
 from tokenizer.options import TokenOptions
@@ -93,3 +93,27 @@ def test_a_sample_without_generated_captions_stays_as_it_was():
 def test_shares_that_say_nothing_are_refused(shares):
     with pytest.raises(RecipeError, match=r"tokens\.captions"):
         TokenOptions(captions=shares)
+
+
+@pytest.mark.parametrize(
+    "span, text, moved",
+    [
+        ((2, 5), "In the snow a DOG lies", (14, 17)),
+        ((2, 5), "hotdogs, and a dog, and a dog", (15, 18)),
+        ((2, 5), "hotdogs", None),
+        ((2, 5), "a puppy in the snow", None),
+        ((10, 22), "Snow (white). It is snow (white)", (0, 12)),
+        ((6, 6), "a dog in snow (white)", None),
+        (None, "a dog in the snow", None),
+    ],
+)
+def test_detections_keep_their_words_in_another_caption_or_have_none(span, text, moved):
+    found = Detection("thing", (0.0, 0.0, 0.5, 0.5), 0.9, span)
+    sample = Sample("x", "a dog in  snow (white)", captions=(Caption(text, "blip"),), detections=(found,))
+    assert choose_caption(sample, {"generated": 1.0}, 0)[0].detections == (replace(found, span=moved),)
+
+
+def test_detections_stay_where_the_original_is_drawn():
+    found = Detection("dog", (0.0, 0.0, 0.5, 0.5), 0.9, (2, 5))
+    sample = Sample("x", "a dog", captions=(Caption("dog", "blip"),), detections=(found,))
+    assert choose_caption(sample, {"original": 1.0}, 0)[0].detections == (found,)

@@ -1,14 +1,16 @@
 """From a sample to its sequences: tasks drawn by seed and key, one cut for all pictures, nothing over the limit."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from pipeline.images import read_header
-from pipeline.samples import Drop, ImageRef, Sample, TokenSequence, Turn
+from pipeline.samples import Drop, ImageRef, Pose, Sample, TokenSequence, Turn
 from pipeline.unit_job import Work
+from tests.broken_pictures import encode
 from tests.token_output import TEXT_TOKENIZER_PATH
 from tokenizer.finisher import SEQUENCE_TOKENS, SequenceMaker
 from tokenizer.grammar import check_sequence
@@ -111,9 +113,9 @@ def test_tasks_are_drawn_by_seed_and_key_alone():
 
 
 def test_a_random_cut_is_the_same_for_all_pictures_of_a_sample():
-    turns = (Turn("user", (ImageRef("image"), ImageRef("depth"))), Turn("assistant", ("yes",)))
+    turns = (Turn("user", (ImageRef("image"), ImageRef("edited_1"))), Turn("assistant", ("yes",)))
     data = png(64, 100)
-    sample = make_sample(turns=turns, image=data, depth=data)
+    sample = make_sample(turns=turns, image=data, edited_1=data)
     for crop in ("random", "center"):
         maker = make(WeightedTask("conversation", OwnTurns()), crop=crop)
         one, other = maker.pixels(sample, maker.work(sample))
@@ -145,3 +147,18 @@ def test_text_only_samples_need_no_picture():
     assert maker.work(sample).pictures == ()
     assert not isinstance(maker.work(sample), Drop)
     assert finish(maker, sample)[0].images == ()
+
+
+def test_maps_of_any_size_are_cut_and_sized_as_the_main_picture():
+    body = Pose(((0.5, 0.5, 1.0),) * 17)
+    ids = np.random.default_rng(0).integers(0, 9, (45, 35), np.uint8)
+    roles = ("image", "depth", "segmentation", "normal", "pose", "edited_1")
+    turns = (Turn("user", tuple(ImageRef(role) for role in roles)), Turn("assistant", ("yes",)))
+    images = {"image": png(90, 70), "depth": encode(Image.fromarray(ids), "PNG"), "segmentation": encode(Image.fromarray(ids), "PNG")}
+    sample = replace(make_sample(turns=turns, **images, normal=png(180, 140), edited_1=png(91, 71)), poses=(body,))
+    maker = make(WeightedTask("conversation", OwnTurns()))
+    work = maker.work(sample)
+    assert len({picture.crop for picture in work.pictures}) == 1 and len(work.pictures) == len(roles)
+    assert len({pixels.shape for pixels in maker.pixels(sample, work)}) == 1
+    [sequence] = finish(maker, sample)
+    assert len({(image.height, image.width) for image in sequence.images}) == 1

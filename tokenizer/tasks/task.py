@@ -3,10 +3,12 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from pipeline.samples import Conversation, Drop, Sample
 from tokenizer.framing import Framings
+
+T = TypeVar("T")
 
 
 class Task(Protocol):
@@ -32,6 +34,11 @@ def lacks(sample: Sample, framings: Framings, *roles: str) -> Drop | None:
         if not framings[role].is_aligned:
             return Drop(sample.key, f"{role}_not_aligned")
     return None
+
+
+def pick(choices: Sequence[T], rng: random.Random) -> T:
+    """One of them; no dice are thrown for a single one."""
+    return choices[0] if len(choices) == 1 else choices[int(rng.random() * len(choices))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,18 @@ import string
 from collections.abc import Collection, Mapping, Sequence
 
 from pipeline.samples import IMAGE_MARK, ImageRef
+from tokenizer.tasks.task import pick
 
 
-def check_wordings(name: str, wordings: Sequence[str], fields: Collection[str] = (), num_images: int = 0) -> None:
+def check_wordings(
+    name: str, wordings: Sequence[str], fields: Collection[str] = (), num_images: int = 0, *, optional: Collection[str] = ()
+) -> None:
     """
     Args:
         name: Of the option, for the message.
         fields: Which have to occur in each.
         num_images: How often the image's mark has to.
+        optional: Further fields that may occur.
 
     Raises:
         ValueError: One of the wordings is none for this task.
@@ -30,8 +34,9 @@ def check_wordings(name: str, wordings: Sequence[str], fields: Collection[str] =
             found = {field for _, field, _, _ in string.Formatter().parse(wording) if field is not None}
         except ValueError as error:
             raise ValueError(f"{name}: {wording!r}: {error}; a brace itself is written twice") from error
-        if found != set(fields):
+        if not set(fields) <= found <= {*fields, *optional}:
             wanted = " and ".join(f"{{{field}}}" for field in fields) or "no field in braces"
+            wanted += "".join(f", perhaps {{{field}}}" for field in optional)
             raise ValueError(f"{name}: wants {wanted}, got {wording!r}")
         if wording.count(IMAGE_MARK) != num_images:
             raise ValueError(f"{name}: wants {IMAGE_MARK} {num_images} times, got {wording!r}")
@@ -39,7 +44,7 @@ def check_wordings(name: str, wordings: Sequence[str], fields: Collection[str] =
 
 def pick_wording(wordings: Sequence[str], rng: random.Random) -> str:
     """One of them; no dice are thrown for a single one."""
-    return wordings[0] if len(wordings) == 1 else wordings[int(rng.random() * len(wordings))]
+    return pick(wordings, rng)
 
 
 def say(wording: str, values: Mapping[str, object] | None = None, images: Sequence[ImageRef] = ()) -> tuple[str | ImageRef, ...]:

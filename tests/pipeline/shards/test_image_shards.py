@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 import webdataset
 
-from pipeline.samples import BadSample, Sample, Turn
+from pipeline.samples import BadSample, ImageRef, Sample, Turn
 from pipeline.shards.image_shards import write_image_shard
 from pipeline.sources.webdataset_tars import WebDataset
 from tests.broken_pictures import SIZE, html, picture
@@ -88,7 +88,7 @@ def test_the_same_samples_give_the_same_bytes(tmp_path):
         ([Sample("a.b", images={"image": picture()})], "'a.b'"),
         ([Sample("__a", images={"image": picture()})], "'__a'"),
         ([Sample("a", images={"image": picture()})] * 2, "'a' comes twice"),
-        ([Sample("a", images={"image": picture()}, turns=(Turn("user", ("x",)),))], "no place for turns"),
+        ([Sample("a", images={"image": picture()}, turns=(Turn("user", (ImageRef("image", (0, 0, 1, 1)),)),))], "no whole picture"),
     ],
 )
 def test_what_the_layout_cannot_hold_is_refused_and_leaves_nothing_behind(tmp_path, samples, message):

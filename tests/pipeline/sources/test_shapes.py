@@ -1,6 +1,8 @@
 """Drawn scenes: what the caption, the boxes, the maps and the edit say is what is on the picture."""
 
+import hashlib
 import io
+import json
 from itertools import pairwise
 
 import numpy as np
@@ -12,7 +14,8 @@ from pipeline.dice import dice
 from pipeline.errors import RecipeError
 from pipeline.sources import SOURCES
 from pipeline.sources.scene import COLORS, Scene, Thing, edit
-from pipeline.sources.scene_drawing import draw_image
+from pipeline.sources.scene_drawing import CLASSES, draw_image
+from pipeline.sources.scene_people import PERSON
 from pipeline.sources.scene_shapes import SHAPES
 from pipeline.sources.shapes import ROLES, Shapes
 from pipeline.sources.unit import Unit
@@ -25,6 +28,8 @@ def read(source):
 
 
 SAMPLES = read(ALL)
+WITH_PEOPLE = Shapes(count=60, seed=3, sizes=("192x192", "256x160", "160x256"), roles=ROLES, people_share=0.5)
+PEOPLE = [sample for sample in read(WITH_PEOPLE) if sample.poses]
 CAPTIONS = [  # of the first three keys
     "a small black circle at the bottom right, on a white ground",
     "a small brown ring at the bottom right, on a pink ground",
@@ -36,18 +41,18 @@ def pixels(data, mode="RGB"):
     return np.asarray(Image.open(io.BytesIO(data)).convert(mode)) if mode else np.asarray(Image.open(io.BytesIO(data)))
 
 
-@pytest.mark.parametrize("sample", SAMPLES[:30], ids=lambda sample: sample.key)
+@pytest.mark.parametrize("sample", SAMPLES[:30] + PEOPLE, ids=lambda sample: sample.caption)
 def test_each_phrase_of_the_caption_is_in_its_box_and_nowhere_else(sample):
     picture = pixels(sample.images["image"])
     classes = pixels(sample.images["segmentation"], mode="")
     height, width = classes.shape
     left = classes.copy()
-    for found in sample.detections:
+    for found in sample.detections[: len(sample.detections) - len(sample.poses)]:
         assert sample.caption[slice(*found.span)] == found.phrase
         *_, color, shape = found.phrase.split()
         x0, y0, x1, y1 = (round(c * side) for c, side in zip(found.box, (width, height, width, height), strict=True))
         here = (slice(max(y0 - 1, 0), y1 + 1), slice(max(x0 - 1, 0), x1 + 1))
-        mask = left[here] == 1 + SHAPES.index(shape)
+        mask = left[here] == 1 + CLASSES.index(shape)
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         tight = (columns[0] + here[1].start, rows[0] + here[0].start, columns[-1] + 1 + here[1].start, rows[-1] + 1 + here[0].start)
         assert np.abs(np.array(tight) - (x0, y0, x1, y1)).max() <= 1
@@ -168,6 +173,47 @@ def test_scenes_are_the_same_on_every_machine():
     assert [ALL.draw(f"{number:09d}").caption for number in (0, 1, 2)] == CAPTIONS
 
 
+def test_new_options_left_the_old_draws_as_they_were():
+    """The digest was taken before there were persons, questions and chains of edits."""
+    roles = ("image", "segmentation", "depth", "edited_1")
+    source = Shapes(60, 3, sizes=ALL.sizes, gradient_share=0.3, texture_share=0.4, hold_out=("red circle", "blue star"), roles=roles)
+    said = [
+        [s.key, s.caption, [[d.phrase, [round(c, 9) for c in d.box], d.span] for d in s.detections], dict(s.metadata), list(s.images)]
+        for s in read(source)
+    ]
+    assert hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16] == "56294a001ba07208"
+    assert not any(sample.turns or sample.poses for sample in read(source))
+
+
+def test_persons_stand_in_their_share_of_the_scenes_and_change_no_other():
+    source = Shapes(count=400, seed=3, sizes=("32x32",), people_share=0.5)
+    without, persons = Shapes(count=400, seed=3, sizes=("32x32",)), 0
+    for sample, plain in zip(read(source), read(without), strict=True):
+        things = [thing for thing in source.scene(sample.key).things if thing.shape == PERSON]
+        persons += len(things)
+        assert len(sample.poses) == len(things) <= 1
+        assert len(sample.detections) == len(plain.detections) + len(things)
+        if not things:
+            assert sample == plain
+    assert 160 < persons < 240
+    assert all(len(sample.poses) == 1 for sample in read(Shapes(count=50, sizes=("32x32",), people_share=1.0)))
+
+
+def test_a_person_that_is_held_out_is_never_drawn_and_never_made_by_an_edit():
+    held_out = tuple(f"{color} person" for color in list(COLORS)[:6])
+    source = Shapes(count=300, sizes=("16x16",), roles=("image", "edited_1", "edited_2"), hold_out=held_out, people_share=1.0)
+    captions = [text for s in read(source) for text in (s.caption, s.metadata["edited_caption_1"], s.metadata["edited_caption_2"])]
+    assert all("person" in caption for caption in captions)
+    assert not any(kind in caption for kind in held_out for caption in captions)
+
+
+def test_as_many_subjects_as_things_are_drawn():
+    for sample in SAMPLES[:20]:
+        subjects = [role for role in sample.images if role.startswith("subject")]
+        assert subjects == [f"subject_{n}" for n in range(1, len(sample.detections) + 1)]
+    assert list(Shapes(count=1, roles=("subject_1", "image")).draw("1").images) == ["subject_1", "image"]
+
+
 def test_all_sizes_kinds_and_counts_are_drawn():
     assert {Image.open(io.BytesIO(s.images["image"])).size for s in SAMPLES} == {(128, 128), (160, 96), (96, 160)}
     scenes = [ALL.scene(str(number)) for number in range(400)]
@@ -209,8 +255,18 @@ def test_edges_are_smooth_on_the_picture_and_hard_on_the_maps():
         ({"sizes": ["15x128"]}, "16 to 8192 pixels"),
         ({"sizes": ["128x8193"]}, "16 to 8192 pixels"),
         ({"sizes": []}, "at least one entry"),
-        ({"roles": ["normal"]}, "roles: 'normal' is none of image, segmentation, depth, edited_1"),
+        ({"people_share": 1.01}, r"people_share lies in \[0, 1\]"),
+        ({"people_share": -0.01}, r"people_share lies in \[0, 1\]"),
+        ({"roles": []}, "at least one entry"),
+        ({"roles": ["canny"]}, "roles: 'canny' is none of image, segmentation, depth, normal, edited_1"),
+        ({"roles": ["image", "edited_2"]}, "roles: 'edited_2' wants 'edited_1' as well"),
+        ({"roles": ["image", "edited_1", "mask_2"]}, "roles: 'mask_2' wants 'edited_2' as well"),
+        ({"roles": ["image", "mask_1"]}, "roles: 'mask_1' wants 'edited_1' as well"),
+        ({"roles": ["image", "subject_3", "subject_1"]}, "roles: 'subject_3' wants 'subject_2' as well"),
+        ({"roles": ["depth"], "questions": True}, "questions are about the picture: roles wants 'image'"),
         ({"hold_out": ["red dog"]}, "hold_out: 'red dog' is none of"),
+        ({"hold_out": [f"{c} {s}" for c in COLORS for s in SHAPES][:49]}, "hold_out: 49 of 96 kinds leave too little"),
+        ({"hold_out": [f"{c} person" for c in COLORS][:7]}, "hold_out: 7 of 12 kinds leave too little"),
     ],
 )
 def test_an_option_that_makes_no_sense_is_refused(options, message):

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from tokenizer.tasks import TASKS
-from tokenizer.tasks.task import draw_tasks
+from tokenizer.tasks.task import draw_tasks, pick
 
 WEIGHTS = [[1.0], [0.5, 0.5], [0.7, 0.2, 0.1], [1.0, 1.0], [0.3, 1.4], [2.5], [0.2, 0.3], [0.1] * 10, [3.0, 0.25, 0.75]]
 
@@ -67,5 +67,14 @@ def test_what_is_left_of_more_than_one_is_taken_as_it_is():
 
 
 def test_every_task_of_the_recipe_is_built_without_options():
-    for kind in ("text_to_image", "captioning", "text_only", "conversation"):
-        assert hasattr(TASKS[kind](), "format")
+    for kind, task in TASKS.items():
+        assert hasattr(task(), "format"), kind
+
+
+def test_one_of_several_is_picked_by_dice_and_a_single_one_without():
+    rng = random.Random(0)
+    drawn = [pick("abc", rng) for _ in range(3000)]
+    assert all(900 < drawn.count(letter) < 1100 for letter in "abc")
+    before = rng.getstate()
+    assert pick(["only"], rng) == "only"
+    assert rng.getstate() == before

@@ -1,0 +1,72 @@
+"""OpenHermes 2.5 and what has its form: dialogues without pictures, in one JSON list or in JSON lines.
+
+    [{"conversations": [{"from": "system", "value": "You are a ...", "weight": null},
+                        {"from": "human", "value": "Which is correct?\\n..."}, {"from": "gpt", "value": "A"}],
+      "source": "airoboros2.2", "category": "orca", "skip_prompt_formatting": false, "id": null, "title": null, "hash": null, ...}, ...]
+
+The list of 1,001,551 items is one file of 1.9 GB: it is read once while planning, and then every worker reads its own items alone. Token
+sequences have no place for a system prompt: `system` says what becomes of it. Dialogues of role play go on with gpt after it: there the
+prompt is what the user says first. The key is the item's number over all files, for ids are not unique here, and mostly null; `id` and
+every other field that is a text, a number or a truth value is metadata. `weight` is not used: all answers take loss.
+
+Source: huggingface.co/datasets/teknium/OpenHermes-2.5, openhermes2_5.json (card and viewer); its rows where a system prompt is followed by
+gpt are also seen in jondurbin/bagel, bagel/data_sources/openhermes.py.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from pipeline.samples import BadSample, Sample
+from pipeline.sources.bad_record import BadRecord
+from pipeline.sources.coco_fields import scalars
+from pipeline.sources.dialogues import SPEAKERS, check_order, read_turns, text_turns
+from pipeline.sources.item_files import check_object, find_all_items, plan_items, read_unit
+from pipeline.sources.json_items import Places
+from pipeline.sources.listing import sizes
+from pipeline.sources.text import escape
+from pipeline.sources.unit import Unit
+
+
+@dataclass(frozen=True)
+class OpenHermes:
+    """Every dialogue of the files that `path` names."""
+
+    path: str  # a file, a folder of .json files, a glob, {0..3}, several joined by "::"
+    system: Literal["prepend", "drop", "skip"] = "prepend"  # prompts: in front of the first turn, a blank line between; left out; or
+    # the dialogue is passed over as if it were not in the file
+
+    def plan(self, unit_size: int) -> list[Unit]:
+        return plan_items(self.path, self._places, unit_size)
+
+    def read(self, unit: Unit) -> Iterator[Sample | BadSample]:
+        paths = list(self._places)
+        num_before = sum(len(self._places[path]) for path in paths[: paths.index(unit.path)])
+        for number, where, item in read_unit(self._places, unit):
+            key = str(num_before + number)
+            try:
+                said, first = read_turns(check_object(item)), 0
+                if said and said[0][0] == "system":
+                    if self.system == "skip" and said[0][1].strip():
+                        continue
+                    said, first = _prepend(said) if self.system == "prepend" and said[0][1].strip() else (said, 1)
+                yield Sample(key, turns=text_turns(check_order(said, first)), metadata=scalars(item, without=("conversations",)))
+            except BadRecord as error:
+                yield BadSample(key, error.reason, escape(f"{where}: {error.message}"))
+
+    def fingerprint(self) -> dict[str, str]:
+        return sizes(list(self._places))
+
+    @cached_property
+    def _places(self) -> dict[str, Places]:
+        """Where the items lie, by file. Found once: it travels with the source to the workers."""
+        return find_all_items(self.path, ending=".json")
+
+
+def _prepend(said: list[tuple[str, str]]) -> tuple[list[tuple[str, str]], int]:
+    """Turns whose system prompt stands in front of what the human says first, or alone where gpt speaks first; and where they begin."""
+    (_, prompt), *others = said
+    if others and SPEAKERS.get(others[0][0]) != "user":
+        return [("human", prompt), *others], 0
+    return [said[0], *((speaker, f"{prompt}\n\n{text}") for speaker, text in others[:1]), *others[1:]], 1
