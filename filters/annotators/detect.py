@@ -6,11 +6,11 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from filters.annotators.answers import Failure
-from filters.annotators.captioning import show
 from filters.annotators.detect_model import DetectModelSpec
 from filters.annotators.overlaps import choose
 from filters.annotators.phrases import words
 from filters.annotators.search import DetectRequest, Phrases, Search
+from filters.pictures import show
 from pipeline.errors import RecipeError, SampleError
 from pipeline.samples import Sample
 from pipeline.stage import Model, Needs
