@@ -4,9 +4,10 @@ import math
 
 import pytest
 
+from pipeline.boxes import box_area, box_overlap, clip_box
 from pipeline.samples import Detection
 from tests.tokenizer.tasks.samples import framing
-from tokenizer.tasks.crops import Candidate, box_area, box_overlap, clip_box, find_candidates, picture_share, pixel_area, settle_overlaps
+from tokenizer.tasks.crops import Candidate, find_candidates, picture_share, pixel_area, settle_overlaps
 
 CAPTION = "a man and a dog"
 PICTURE = framing(1000, 1000)
