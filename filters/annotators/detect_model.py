@@ -1,4 +1,4 @@
-"""Weights of an open-vocabulary detector of the transformers library."""
+"""Weights of an open-vocabulary detector of the transformers library: checked, fingerprinted, loaded."""
 
 from dataclasses import dataclass
 
@@ -16,8 +16,8 @@ class DetectModelSpec:
 
     model: str
     revision: str
-    precision: str
-    device: str
+    precision: str  # float32, bfloat16 or float16
+    device: str  # auto, cpu, cuda, cuda:1
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -37,7 +37,7 @@ class DetectModelSpec:
             RecipeError: As `check` says.
         """
         known = (*GROUNDING, *LISTS)
-        config = self.checkpoint.check(known, f"does not find phrases in pictures; wanted is one of {', '.join(known)}")
+        config = self.checkpoint.check(known, f"does not find phrases; wanted is one of {', '.join(known)}")
         return config.model_type in GROUNDING
 
     def fingerprint(self) -> str:

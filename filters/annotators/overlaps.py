@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from filters.annotators.phrases import Span, plain
+from pipeline.boxes import box_overlap
 from pipeline.samples import Box, Detection
 
 
@@ -38,18 +39,9 @@ def choose(found: Sequence[Found], caption: str, *, max_overlap: float, max_dete
         if len(kept) == max_detections:
             break
         each = _settle(given, kept, caption)
-        if each is not None and not any(_same_phrase(each, other) and overlap(each.box, other.box) > max_overlap for other in kept):
+        if each is not None and not any(_same_phrase(each, other) and box_overlap(each.box, other.box) > max_overlap for other in kept):
             kept.append(each)
     return tuple(Detection(each.phrase, each.box, each.confidence, each.span) for each in kept)
-
-
-def overlap(first: Box, second: Box) -> float:
-    """Intersection over union, in [0, 1]."""
-    width = min(first[2], second[2]) - max(first[0], second[0])
-    height = min(first[3], second[3]) - max(first[1], second[1])
-    shared = max(width, 0.0) * max(height, 0.0)
-    union = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (first, second)) - shared
-    return shared / union if union > 0 else 0.0
 
 
 def _settle(each: Found, kept: Sequence[Found], caption: str) -> Found | None:
