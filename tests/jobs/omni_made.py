@@ -9,8 +9,9 @@ import numpy as np
 from pipeline.roles import numbered
 from pipeline.samples import Conversation, ImageRef, Sample, Turn
 from pipeline.sources.scene import Scene
+from pipeline.sources.scene_people import HEAD, make_figure
 from pipeline.sources.shapes import MAX_EDITS, ROLES, Shapes
-from tests.jobs.omni_scenes import Dialogue, Sight, converse, look_at, told_apart
+from tests.jobs.omni_scenes import Bounds, Dialogue, Sight, bounds, converse, is_whole, look_at, place_of, told_apart
 from tests.token_output import TEXT_TOKENIZER_PATH
 from tokenizer.finisher import SequenceMaker
 from tokenizer.framing import Framings
@@ -24,7 +25,7 @@ from tokenizer.tasks.task import WeightedTask
 
 SIZES = ("300x200", "210x330", "256x256", "520x300", "500x110")
 SOURCE = Shapes(1, seed=5, sizes=SIZES, gradient_share=0.0, people_share=0.5, questions=True, roles=ROLES)
-NUM_SCENES = 20
+NUM_SCENES = 16
 VARIANTS = [(target_size, crop) for target_size in (128, 256) for crop in ("center", "random")]
 
 
@@ -90,3 +91,17 @@ def make_maker(target_size: int, crop: str, tasks: tuple[WeightedTask, ...] = WE
 def make(target_size: int, crop: str, source: Shapes = SOURCE) -> list[Made]:
     maker = make_maker(target_size, crop)
     return [Made(sample, source.scene(sample.key), converse(maker, sample)) for sample in told_apart(source, NUM_SCENES)]
+
+
+def named_bounds(one: Made, phrase: str) -> Bounds | None:
+    """Where on the cut picture is what a phrase names; None for the head of a person that is not seen whole."""
+    seen = one.sight.seen
+    if phrase != HEAD:
+        [number] = [number for number, thing in enumerate(one.scene.things) if thing.phrase == phrase]
+        return bounds(seen == number)
+    [(number, person)] = [(number, thing) for number, thing in enumerate(one.scene.things) if thing.posture is not None]
+    if not is_whole(seen == number):
+        return None
+    x0, y0, x1, y1 = person.box(*one.size, make_figure(person.posture).head_extent)
+    place = place_of(person, one.size, seen == number)
+    return (*map(round, place.at(x0, y0)), *map(round, place.at(x1, y1)))

@@ -6,13 +6,11 @@ be held against what is seen. Things of one scene differ in colour.
 Shapes: H, W are the pixels of a cut picture.
 """
 
-import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from pipeline.images import read_header
 from pipeline.samples import IMAGE_MARK, ImageRef, Sample
@@ -53,7 +51,7 @@ def told_apart(source: Shapes, count: int) -> Iterator[Sample]:
 
 
 def converse(maker: SequenceMaker, sample: Sample) -> dict[str, Dialogue]:
-    """The dialogue of each task that this sample can feed, by the task's name."""
+    """The dialogue of each task that this sample can feed, by `draft_name`."""
     work = maker.work(sample)
     if not isinstance(work, Work):
         return {}
@@ -63,13 +61,15 @@ def converse(maker: SequenceMaker, sample: Sample) -> dict[str, Dialogue]:
         turns = draft.outline.conversation.turns
         words = tuple("".join(IMAGE_MARK if isinstance(part, ImageRef) else part for part in turn.content) for turn in turns)
         refs = tuple(part for turn in turns for part in turn.content if isinstance(part, ImageRef))
-        made[draft.outline.conversation.task] = Dialogue(words, refs, tuple(by_ref[ref] for ref in refs), draft.metadata)
+        made[draft_name(draft.outline.conversation.task, draft.metadata)] = Dialogue(
+            words, refs, tuple(by_ref[ref] for ref in refs), draft.metadata
+        )
     return made
 
 
-def stored(data: bytes) -> np.ndarray:
-    """A picture of a sample, as it is stored."""
-    return np.asarray(Image.open(io.BytesIO(data)))
+def draft_name(task: str, metadata: Mapping[str, Any]) -> str:
+    """Of one of a sample's sequences: the task's name; of the second one of a task "grounding 1"."""
+    return f"{task} {metadata['repeat']}" if "repeat" in metadata else task
 
 
 def is_color(picture: np.ndarray, color: str) -> np.ndarray:

@@ -9,30 +9,16 @@ import pytest
 
 from pipeline.samples import IMAGE_MARK
 from pipeline.sources.scene import COLORS, Scene
-from pipeline.sources.scene_people import HEAD, make_figure
+from pipeline.sources.scene_people import HEAD
 from pipeline.sources.shapes import MAX_EDITS
-from tests.jobs.omni_made import SOURCE, VARIANTS, Made, make
+from tests.jobs.omni_made import SOURCE, VARIANTS, Made, make, named_bounds
 from tests.jobs.omni_maps import wrong_share
-from tests.jobs.omni_scenes import GROUND, Bounds, bounds, is_color, is_whole, look_at, place_of, widen
+from tests.jobs.omni_scenes import GROUND, Bounds, bounds, is_color, look_at, widen
 
 
 @pytest.fixture(scope="module", params=VARIANTS, ids=str)
 def made(request) -> list[Made]:
     return make(*request.param)
-
-
-def named_bounds(one: Made, phrase: str) -> Bounds | None:
-    """Where on the cut picture is what a phrase names; None for the head of a person that is not seen whole."""
-    seen = one.sight.seen
-    if phrase != HEAD:
-        [number] = [number for number, thing in enumerate(one.scene.things) if thing.phrase == phrase]
-        return bounds(seen == number)
-    [(number, person)] = [(number, thing) for number, thing in enumerate(one.scene.things) if thing.posture is not None]
-    if not is_whole(seen == number):
-        return None
-    x0, y0, x1, y1 = person.box(*one.size, make_figure(person.posture).head_extent)
-    place = place_of(person, one.size, seen == number)
-    return (*map(round, place.at(x0, y0)), *map(round, place.at(x1, y1)))
 
 
 def drawn_box(one: Made, marked: np.ndarray, width: int) -> Bounds:
