@@ -30,7 +30,7 @@ from tokenizer.text import TextTokenizer
 
 SHIFT = 16  # pixels of a code's side
 SOURCE = Shapes(
-    20, seed=5, sizes=("256x256", "320x240"), gradient_share=0.0, people_share=0.4, roles=("image", "depth", "segmentation", "edited_1")
+    16, seed=5, sizes=("256x256", "320x240"), gradient_share=0.0, people_share=0.4, roles=("image", "depth", "segmentation", "edited_1")
 )
 KINDS = ("depth", "segmentation", "pose", "grounding", "editing", "no_edit", "captioning")
 RECIPE = f"""
@@ -209,7 +209,7 @@ def test_the_box_is_found_on_the_decoded_answer_around_what_was_asked_for(writte
         frame[y0:y1, x0:x1] = True
         frame[y0 + width : y1 - width, x0 + width : x1 - width] = False
         hits.append(best_shift(frame, redder) == (0, 0))
-    assert len(hits) >= 15 and np.mean(hits) >= least
+    assert len(hits) >= 12 and np.mean(hits) >= least
 
 
 def redness(picture: np.ndarray) -> np.ndarray:
