@@ -9,6 +9,7 @@ from filters.annotators.canny import Canny
 from filters.annotators.caption import LocalCaptions
 from filters.annotators.caption_server import ServerCaptions
 from filters.annotators.depth import Depth
+from filters.annotators.detect import DetectPhrases
 from filters.annotators.pose import PersonPoses
 from filters.annotators.segmentation import Segmentation
 from filters.annotators.sketch import Sketch
@@ -54,4 +55,5 @@ ANNOTATORS: dict[str, type[Annotator]] = {
     "pose": PersonPoses,
     "canny": Canny,
     "sketch": Sketch,
+    "detect": DetectPhrases,
 }

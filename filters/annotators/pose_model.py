@@ -14,7 +14,9 @@ from PIL import Image
 
 from filters.annotators.checkpoint import Checkpoint, commit_of
 from filters.annotators.network import Refused, ask, prepared
+from pipeline.boxes import box_overlap
 from pipeline.errors import RecipeError
+from pipeline.samples import Box
 
 NUM_POINTS = 17  # of COCO: nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles
 DATASET = 0  # COCO, among those that the experts of ViTPose++ were trained on
@@ -177,17 +179,15 @@ def apart(boxes: Sequence[PixelBox], max_overlap: float) -> list[PixelBox]:
     """The boxes without those that cover a surer one's person again: their overlap, intersection over union, is above `max_overlap`."""
     kept: list[PixelBox] = []
     for box in boxes:
-        if all(overlap(box, other) <= max_overlap for other in kept):
+        if all(box_overlap(corners_of(box), corners_of(other)) <= max_overlap for other in kept):
             kept.append(box)
     return kept
 
 
-def overlap(first: PixelBox, second: PixelBox) -> float:
-    """Intersection over union of two boxes with an area."""
-    width = min(first[0] + first[2], second[0] + second[2]) - max(first[0], second[0])
-    height = min(first[1] + first[3], second[1] + second[3]) - max(first[1], second[1])
-    common = max(width, 0.0) * max(height, 0.0)
-    return common / (first[2] * first[3] + second[2] * second[3] - common)
+def corners_of(box: PixelBox) -> Box:
+    """x0, y0, x1, y1 in pixels."""
+    x, y, width, height = box
+    return x, y, x + width, y + height
 
 
 def pixel_box(corners: Sequence[float], size: tuple[int, int]) -> PixelBox | None:

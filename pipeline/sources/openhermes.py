@@ -34,8 +34,7 @@ class OpenHermes:
     """Every dialogue of the files that `path` names."""
 
     path: str  # a file, a folder of .json files, a glob, {0..3}, several joined by "::"
-    system: Literal["prepend", "drop", "skip"] = "prepend"  # prompts: in front of the first turn, a blank line between; left out; or
-    # the dialogue is passed over as if it were not in the file
+    system: Literal["prepend", "drop"] = "prepend"  # prompts: in front of the first turn, a blank line between; or left out
 
     def plan(self, unit_size: int) -> list[Unit]:
         return plan_items(self.path, self._places, unit_size)
@@ -48,8 +47,6 @@ class OpenHermes:
             try:
                 said, first = read_turns(check_object(item)), 0
                 if said and said[0][0] == "system":
-                    if self.system == "skip" and said[0][1].strip():
-                        continue
                     said, first = _prepend(said) if self.system == "prepend" and said[0][1].strip() else (said, 1)
                 yield Sample(key, turns=text_turns(check_order(said, first)), metadata=scalars(item, without=("conversations",)))
             except BadRecord as error:

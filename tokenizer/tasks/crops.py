@@ -10,6 +10,7 @@ Source: MUMU (arXiv 2406.18790): the least size and the largest share of a crop.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.boxes import box_area, box_overlap, clip_box
 from pipeline.samples import Box, Detection
 from tokenizer.framing import Framing, part_pixels
 
@@ -68,25 +69,6 @@ def settle_overlaps(candidates: Sequence[Candidate], max_overlap: float) -> list
         if not any(_share_words(candidate.span, other.span) or box_overlap(candidate.box, other.box) > max_overlap for other in kept):
             kept.append(candidate)
     return sorted(kept, key=lambda candidate: candidate.span)
-
-
-def clip_box(box: Box) -> Box:
-    """A box cut at the borders of its picture: detectors reach beyond them."""
-    x0, y0, x1, y1 = (min(max(float(value), 0.0), 1.0) for value in box)
-    return x0, y0, x1, y1
-
-
-def box_area(box: Box) -> float:
-    """As a fraction of the picture; 0 for a box without an inside."""
-    x0, y0, x1, y1 = box
-    return (x1 - x0) * (y1 - y0) if x0 < x1 and y0 < y1 else 0.0
-
-
-def box_overlap(one: Box, other: Box) -> float:
-    """Intersection over union, in [0, 1]."""
-    shared = box_area((max(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), min(one[3], other[3])))
-    union = box_area(one) + box_area(other) - shared
-    return shared / union if union > 0 else 0.0
 
 
 def pixel_area(box: Box, framing: Framing) -> int:

@@ -10,8 +10,8 @@ Source: MUMU (arXiv 2406.18790): 70 % of the person crops.
 import string
 from collections.abc import Collection, Sequence
 
+from pipeline.boxes import box_area, box_overlap
 from pipeline.samples import Box, Detection
-from tokenizer.tasks.crops import box_area, box_overlap
 
 # Singular, for one head cannot stand for several people.
 PERSON_WORDS = (

@@ -16,12 +16,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pipeline.boxes import clip_box
 from pipeline.buckets import GRID
 from pipeline.roles import MAPS
 from pipeline.samples import IMAGE_MARK, Box, Change, Conversation, Detection, Drop, ImageRef, Sample, Turn
 from tokenizer.framing import Framing, Framings
 from tokenizer.tasks.augment import KINDS, NUM_DICE, ChangeKind, draw_changes
-from tokenizer.tasks.crops import Candidate, clip_box, find_candidates, picture_share, pixel_area, settle_overlaps
+from tokenizer.tasks.crops import Candidate, find_candidates, picture_share, pixel_area, settle_overlaps
 from tokenizer.tasks.heads import HEAD_WORDS, PERSON_WORDS, find_head, is_head, is_person, widen_box
 from tokenizer.tasks.task import lacks
 from tokenizer.tasks.wording import check_wordings, pick_wording, say

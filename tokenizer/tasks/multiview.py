@@ -22,7 +22,7 @@ PROMPT = "Generate {num_views} object views of {width}x{height} according to the
 class Multiview:
     """The caption asks, the views answer. Of more views than wanted those are taken that lie evenly in their order."""
 
-    num_views: int = 16
+    num_views: int = 16  # pictures in an answer; of a sample with more, evenly spaced ones
     target_size: int = 384  # pixels, as [tokens] target_size; it holds for small views too
     wordings: tuple[str, ...] = (PROMPT,)  # one of them by sample
 

@@ -24,7 +24,7 @@ class TextToImage:
 
     unstated_size_fraction: float = 0.0  # of the prompts that do not state the size, in [0, 1]
     wordings: tuple[str, ...] = (PROMPT,)  # one of them by sample
-    wordings_without_size: tuple[str, ...] = (PROMPT_WITHOUT_SIZE,)
+    wordings_without_size: tuple[str, ...] = (PROMPT_WITHOUT_SIZE,)  # of the prompts that do not state the size
 
     def __post_init__(self) -> None:
         if not 0 <= self.unstated_size_fraction <= 1:

@@ -12,7 +12,7 @@ from transformers import AutoImageProcessor, AutoModelForObjectDetection, VitPos
 
 import filters.neighbours.libraries
 from filters.annotators.pose import PersonPoses, as_pose, last_word
-from filters.annotators.pose_model import apart, overlap, pixel_box
+from filters.annotators.pose_model import apart, corners_of, pixel_box
 from filters.stage import AnnotatorStage
 from pipeline.errors import RecipeError, SampleError
 from pipeline.samples import Detection, Pose, Sample, Turn
@@ -198,8 +198,8 @@ def test_boxes_are_cut_at_the_borders_and_kept_apart():
     assert pixel_box((-5, 10, 50, 300), (200, 100)) == (0, 10, 50, 190)
     assert pixel_box((10, 10, 11, 20), (200, 100)) == (10, 10, 1, 10) and pixel_box((10, 10, 10.9, 20), (200, 100)) is None
     assert pixel_box((120, 0, 140, 20), (200, 100)) is None
+    assert corners_of((1.0, 2.0, 3.0, 4.0)) == (1.0, 2.0, 4.0, 6.0)
     first, half, beside = (0.0, 0.0, 10.0, 10.0), (0.0, 0.0, 10.0, 5.0), (10.0, 0.0, 10.0, 10.0)
-    assert overlap(first, half) == 0.5 and overlap(first, beside) == 0
     assert apart([first, half, beside], 0.5) == [first, half, beside] and apart([first, half, beside], 0.49) == [first, beside]
 
 

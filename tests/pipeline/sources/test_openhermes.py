@@ -60,15 +60,12 @@ def test_an_item_is_a_dialogue_and_its_filled_fields_are_metadata(tmp_path, line
     [
         ("prepend", ("s:Be brief.", "h:Hi", "g:Ho"), [("user", "Be brief.\n\nHi"), ("assistant", "Ho")]),
         ("drop", ("s:Be brief.", "h:Hi", "g:Ho"), [("user", "Hi"), ("assistant", "Ho")]),
-        ("skip", ("s:Be brief.", "h:Hi", "g:Ho"), None),
         (
             "prepend",
             ("s:You are Donovan.", "g:Ah!", "h:Hi", "g:Ho"),
             [("user", "You are Donovan."), ("assistant", "Ah!"), ("user", "Hi"), ("assistant", "Ho")],
         ),
         ("prepend", ("s: \n", "h:Hi", "g:Ho"), [("user", "Hi"), ("assistant", "Ho")]),
-        ("skip", ("s:", "h:Hi", "g:Ho"), [("user", "Hi"), ("assistant", "Ho")]),
-        ("skip", ("h:Hi", "g:Ho"), [("user", "Hi"), ("assistant", "Ho")]),
     ],
 )
 def test_a_system_prompt_goes_where_the_option_says(tmp_path, system, turns, wanted):

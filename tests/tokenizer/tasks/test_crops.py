@@ -4,9 +4,10 @@ import math
 
 import pytest
 
+from pipeline.boxes import clip_box
 from pipeline.samples import Detection
 from tests.tokenizer.tasks.samples import framing
-from tokenizer.tasks.crops import Candidate, box_area, box_overlap, clip_box, find_candidates, picture_share, pixel_area, settle_overlaps
+from tokenizer.tasks.crops import Candidate, find_candidates, picture_share, pixel_area, settle_overlaps
 
 CAPTION = "a man and a dog"
 PICTURE = framing(1000, 1000)
@@ -132,10 +133,5 @@ def test_what_stays_is_in_the_order_of_the_caption():
     assert settle_overlaps([late, early], 0.7) == [early, late]
 
 
-def test_areas_and_overlaps():
-    assert box_area((0.0, 0.0, 0.5, 0.5)) == 0.25
-    assert box_area((0.5, 0.5, 0.25, 0.25)) == 0.0
-    assert box_overlap((0.0, 0.0, 0.5, 1.0), (0.25, 0.0, 0.75, 1.0)) == pytest.approx(1 / 3)
-    assert box_overlap((0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)) == 0.0
-    assert box_overlap((0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0)) == 0.0
+def test_a_share_is_of_the_whole_picture():
     assert picture_share((0.0, 0.0, 0.5, 0.5), PICTURE) == 0.25
