@@ -9,7 +9,7 @@ What is written depends on the unit, the recipe and the seed alone.
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 
@@ -23,8 +23,8 @@ from pipeline.samples import Sample
 from pipeline.shards.image_shards import write_image_shard
 from pipeline.sources import Source
 from pipeline.sources.unit import Unit
-from pipeline.stage import Model, ModelSpec, Step
-from pipeline.unit_files import Pass, UnitReport
+from pipeline.stage import Model, ModelSpec, Step, models_of, set_up
+from pipeline.unit_files import Pass, UnitReport, read_report
 from pipeline.unit_job import readable
 
 IMAGES_FOLDER = "images"
@@ -45,7 +45,7 @@ class AnnotateJob:
     @property
     def models(self) -> tuple[ModelSpec, ...]:
         """What the steps ask, each once."""
-        return tuple(dict.fromkeys(step.model for step in self.steps if step.model is not None))
+        return models_of(self.steps)
 
     def setup(self, models: Sequence[Model]) -> None:
         """Load tables; once a worker.
@@ -53,9 +53,7 @@ class AnnotateJob:
         Args:
             models: One for each of `models`.
         """
-        by_spec: dict[ModelSpec | None, Model] = dict(zip(self.models, models, strict=True))
-        for step in self.steps:
-            step.setup(by_spec.get(step.model))
+        set_up(self.steps, models)
 
     def run(self, unit: Unit, port: EncodePort | None) -> UnitReport:
         """Do one unit and commit its files."""
@@ -80,25 +78,13 @@ class AnnotateJob:
 
     def load_report(self, index: int) -> UnitReport | None:
         """The report of a finished unit; None when it is not done, is damaged, or belongs to another recipe or input."""
-        path = _report_path(self.folder, index)
-        if not paths.exists(path):
-            return None
-        try:
-            report = UnitReport(**json.loads(paths.read_bytes(path)))
-        except (ValueError, TypeError):
-            return None
-        return report if report.fingerprint == self.fingerprint and _are_whole(self.folder, report.files) else None
+        return read_report(_report_path(self.folder, index), self.folder, self.fingerprint)
 
 
 def _accepted(samples: Iterator[Sample], ledger: Ledger) -> Iterator[Sample]:
     for sample in samples:
         ledger.accept(sample.key, 0)
         yield sample
-
-
-def _are_whole(folder: str, files: Mapping[str, str]) -> bool:
-    places = {paths.join(folder, name): digest for name, digest in files.items()}
-    return all(paths.exists(path) and paths.sha256(path) == digest for path, digest in places.items())
 
 
 def _report_path(folder: str, index: int) -> str:

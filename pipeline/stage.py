@@ -4,7 +4,7 @@ Both are built on the driver from the recipe, so they must be cheap to build and
 runner may repeat a call. Weights live in a model, which the runner loads where it wants them, on a GPU if it has one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -118,3 +118,19 @@ Step = Rule | Stage
 def stops_at(rule: Rule, score_rejected: bool) -> bool:
     """Whether what this rule leaves out is not measured by the rules behind it."""
     return (rule.is_guard or not score_rejected) and not rule.compares
+
+
+def models_of(steps: Iterable[Step]) -> tuple[ModelSpec, ...]:
+    """What steps ask, each once."""
+    return tuple(dict.fromkeys(step.model for step in steps if step.model is not None))
+
+
+def set_up(steps: Sequence[Step], models: Sequence[Model]) -> None:
+    """Give each step its model, and let it load its tables.
+
+    Args:
+        models: One for each of `models_of(steps)`.
+    """
+    by_spec: dict[ModelSpec | None, Model] = dict(zip(models_of(steps), models, strict=True))
+    for step in steps:
+        step.setup(by_spec.get(step.model))

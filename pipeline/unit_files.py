@@ -57,7 +57,15 @@ def unit_files(index: int) -> UnitFiles:
 def load_report(work_folder: str, index: int, fingerprint: str, part: Pass = "all") -> UnitReport | None:
     """The report of a pass over a unit; None when it is not done, is damaged, or belongs to another recipe or input."""
     names = unit_files(index)
-    path = paths.join(work_folder, names.score_report if part == "score" else names.report)
+    return read_report(paths.join(work_folder, names.score_report if part == "score" else names.report), work_folder, fingerprint)
+
+
+def read_report(path: str, folder: str, fingerprint: str) -> UnitReport | None:
+    """A report, if all that it says is true.
+
+    Args:
+        folder: Where the files lie that it names.
+    """
     if not paths.exists(path):
         return None
     try:
@@ -67,7 +75,7 @@ def load_report(work_folder: str, index: int, fingerprint: str, part: Pass = "al
     if report.fingerprint != fingerprint:
         return None
     for name, digest in report.files.items():
-        file = paths.join(work_folder, name)
+        file = paths.join(folder, name)
         if not paths.exists(file) or paths.sha256(file) != digest:
             return None
     return report

@@ -29,7 +29,7 @@ from pipeline.shards.arrow_file import write_arrow
 from pipeline.shards.schema import token_table
 from pipeline.sources import Source
 from pipeline.sources.unit import Unit
-from pipeline.stage import Model, ModelSpec, Rule, Stage, Step
+from pipeline.stage import Model, ModelSpec, Rule, Stage, Step, models_of, set_up
 from pipeline.unit_files import OFFERS, Pass, UnitReport, read_ledger, unit_files
 
 
@@ -122,7 +122,7 @@ class UnitJob:
     @property
     def models(self) -> tuple[ModelSpec, ...]:
         """What the steps of this pass ask, each once."""
-        return tuple(dict.fromkeys(step.model for step in self.active if step.model is not None))
+        return models_of(self.active)
 
     def setup(self, models: Sequence[Model]) -> None:
         """Load tables; once a worker.
@@ -130,9 +130,7 @@ class UnitJob:
         Args:
             models: One for each of `models`.
         """
-        by_spec: dict[ModelSpec | None, Model] = dict(zip(self.models, models, strict=True))
-        for step in self.active:
-            step.setup(by_spec.get(step.model))
+        set_up(self.active, models)
         if self.part != "score" or self.finisher.plans:
             self.finisher.setup()
 
