@@ -3,9 +3,11 @@
 Bounds are what was measured over these scenes with a margin; the VQ loses much, but moves nothing, and each bound fails at a shift of 16
 pixels: the side of one code.
 
-    measured                                    in line          16 pixels off
-    segmentation, share of the things' pixels   0.95             0.30
-    depth, correlation with the true map        0.88 to 0.99     0.15 to 0.62
+    measured                                            in line          16 pixels off
+    segmentation, right of the things' pixels, mean     0.98             0.36
+    depth, correlation with the true map                0.88 to 0.99     at most 0.61
+    skeleton, share of what is bright that lies on it   at least 0.99    0.47
+    edit of a thing, difference there by that outside   26 to 83
 """
 
 from dataclasses import dataclass
@@ -139,8 +141,8 @@ def test_decoded_segmentation_has_the_true_classes_where_the_picture_shows_them(
             same = (moved(named) if is_moved else named) == wanted
             right[is_moved].append(same[sure & (one.made.sight.seen != GROUND)].mean())
     assert min(everywhere) >= 0.97 and np.mean(everywhere) >= 0.99
-    assert np.mean(right[False]) >= 0.93
-    assert np.mean(right[True]) <= 0.6 and max(right[True]) < min(np.mean(right[False]), 0.93), "a shift would be seen"
+    assert np.mean(right[False]) >= 0.95
+    assert np.mean(right[True]) <= 0.5 and max(right[True]) <= 0.85, "a shift would be seen"
 
 
 def nearest_class(picture: np.ndarray) -> np.ndarray:
@@ -162,7 +164,7 @@ def test_decoded_depth_goes_with_the_true_map(written):
         true, decoded = one.made.dialogues["depth"].pictures[1][..., 0], one.decoded["depth"][1].mean(axis=2)
         aligned.append(correlation(true, decoded))
         shifted.append(correlation(true, moved(decoded)))
-    assert min(aligned) >= 0.85 and np.mean(aligned) >= 0.95
+    assert min(aligned) >= 0.85 and np.mean(aligned) >= 0.94
     assert max(shifted) <= 0.7 and np.mean(shifted) <= 0.5, "a shift would be seen"
 
 
