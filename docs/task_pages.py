@@ -81,7 +81,7 @@ A weight is how many sequences of a task are made of a sample, on average; over 
 one task, with weights that sum to 2 two. *drawn*: each sample draws among the tasks that it can feed, and the run needs one pass; what comes
 out hangs on what the samples bring. *planned*: all samples are looked at first (no picture is decoded for it), and the sequences are spread
 over them so that each task has its share of the whole run, counted in sequences or in tokens. Where too few samples can feed a task, each
-does so up to `max_repeats` times, and what is missing is said: at the end of the run, by `mgpt inspect mixture OUTPUT`, in the report.
+does so up to `max_repeats` times, the others share the rest in their proportions, and what is missing is said: at the end of the run, by `mgpt inspect mixture OUTPUT`, in the report.
 
 Each task has the paper's wording by default. `wordings` takes a list instead, of which one is drawn by seed and key; `{fields}` are filled in,
 and an image stands at `<|image|>`.

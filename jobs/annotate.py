@@ -13,7 +13,7 @@ from typing import Any
 from jobs.prepare import claim, exit_code, run_units
 from jobs.progress import Progress
 from jobs.recipe import Recipe
-from jobs.run_plan import digest, make_annotators, make_steps
+from jobs.run_plan import check_weights, digest, make_annotators, make_steps
 from pipeline import paths
 from pipeline.annotate_job import IMAGES_FOLDER, AnnotateJob
 from pipeline.errors import RecipeError
@@ -46,7 +46,7 @@ def plan_annotation(recipe: Recipe) -> tuple[AnnotateJob, tuple[Unit, ...], dict
     """The job, its units, and what the data depends on.
 
     Raises:
-        RecipeError: There is no source or nothing in it, or a filter compares samples.
+        RecipeError: There is no source or nothing in it, a filter compares samples, or weights cannot be had.
     """
     if recipe.source is None:
         raise RecipeError("source: missing; a recipe for `annotate` says where its samples are")
@@ -54,6 +54,7 @@ def plan_annotation(recipe: Recipe) -> tuple[AnnotateJob, tuple[Unit, ...], dict
     for step in steps:
         if isinstance(step, Rule) and step.compares:
             raise RecipeError(f"filter {step.name}: compares samples over the run, which `annotate` does not; leave it to `prepare`")
+    check_weights(recipe)
     whole = recipe.data_identity()
     identity = {name: value for name, value in whole.items() if name not in TOKENS_ONLY}
     identity["fingerprints"] = {name: value for name, value in whole["fingerprints"].items() if name not in ("vocabulary", "vq")}

@@ -10,10 +10,12 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from jobs.inspection.mixture import mixture_lines, read_mixture
+from jobs.reporting.run_data import read_ledger_column
 from pipeline import paths
 from pipeline.ledger import DISPOSITIONS, LEDGER_FOLDER
 from pipeline.shards.manifest import find_tokens_folder, load_manifest
 from pipeline.unit_files import Pass, UnitReport
+from tokenizer.finisher import TOO_LONG_TASKS
 
 SECONDS_BETWEEN_LINES = 10.0  # where there is no terminal
 WAITING_SHARE = 0.5  # of the workers' time: above it the encoder is what holds the run back
@@ -82,6 +84,8 @@ def print_funnel(output: str) -> None:
     print(f"{counts['input']} samples: " + ", ".join(f"{counts[name]} {name}" for name in DISPOSITIONS))
     for (disposition, stage, reason), count in count_reasons(output).items():
         print(f"  {count:>8} {disposition} by {stage}: {reason}")
+    if too_long := count_too_long(output):
+        print(f"  {too_long:>8} sequences over tokens.max_tokens were left out, of samples that feed other tasks")
     size = sum(shard.bytes for shard in manifest.shards)
     mixture = read_mixture(output)
     if mixture is not None and len(mixture.tasks) > 1:
@@ -103,3 +107,9 @@ def count_reasons(output: str) -> dict[tuple[str, str, str], int]:
             place = (row["disposition"], row["stage"], row["reason"])
             counts[place] = counts.get(place, 0) + row["count_all"]
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def count_too_long(output: str) -> int:
+    """Sequences over the limit of samples that were accepted for their others."""
+    column = read_ledger_column(output, TOO_LONG_TASKS)
+    return 0 if column is None else int(pc.sum(column).as_py() or 0)

@@ -5,6 +5,7 @@ Unknown keys, wrong types and missing files are refused here, before any work, w
 
 import hashlib
 import json
+import math
 import tomllib
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
@@ -173,7 +174,7 @@ def build_recipe(tables: dict[str, Any]) -> Recipe:
         clip=build(ClipModel, top.clip, "clip"),
         tokens=tokens,
         vq=vq,
-        tasks=_build_tasks(top.task),
+        tasks=_build_tasks(top.task, tokens),
         train=build(TrainOptions, top.train, "train"),
         sample=build(SampleOptions, top.sample, "sample"),
         tables=tables,
@@ -246,12 +247,16 @@ def _build_each(kinds: dict[str, type], tables: tuple[dict[str, Any], ...], wher
     return tuple(built)
 
 
-def _build_tasks(tables: tuple[dict[str, Any], ...]) -> tuple[WeightedTask, ...]:
+def _build_tasks(tables: tuple[dict[str, Any], ...], tokens: TokenOptions) -> tuple[WeightedTask, ...]:
     tasks = []
     for number, table in enumerate(tables):
         weight = table.get("weight", 1.0)
-        if type(weight) not in (int, float) or weight <= 0:
+        if type(weight) not in (int, float) or not 0 < weight < math.inf:
             raise RecipeError(f"task[{number}].weight: a number above 0 is wanted, got {weight!r}")
+        if tokens.mixture == "planned" and weight > tokens.max_repeats:
+            raise RecipeError(
+                f"task[{number}].weight: {weight:g} is more often than tokens.max_repeats, {tokens.max_repeats}, lets a sample be used"
+            )
         task = build_kind(TASKS, {name: value for name, value in table.items() if name != "weight"}, f"task[{number}]")
         tasks.append(WeightedTask(table["kind"], task, float(weight)))
     if not tasks:

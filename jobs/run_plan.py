@@ -15,7 +15,7 @@ from pipeline.sources.unit import Unit
 from pipeline.stage import Stage, Step
 from pipeline.unit_files import WORK_FOLDER, Pass
 from pipeline.unit_job import UnitJob
-from tokenizer.finisher import SEQUENCE_TOKENS, SequenceMaker
+from tokenizer.finisher import SEQUENCE_TOKENS, TOO_LONG_TASKS, SequenceMaker
 
 
 @dataclass(frozen=True)
@@ -73,14 +73,14 @@ def make_plan(recipe: Recipe) -> Plan:
         raise RecipeError("source: missing; a recipe for `prepare` says where its samples are")
     vocab = recipe.vocab()
     promised = _promised(recipe)
-    _check_weights(recipe)
+    check_weights(recipe)
     identity = recipe.data_identity()
     job = UnitJob(
         source=recipe.source,
         steps=make_steps(recipe),
         annotators=make_annotators(recipe),
-        score_names=(*(score for name, item in recipe.filters for score in named_rule(name, item).scores), SEQUENCE_TOKENS),
-        finisher=SequenceMaker(recipe.tokens, recipe.tasks, recipe.seed, promised),
+        score_names=(*(score for name, item in recipe.filters for score in named_rule(name, item).scores), SEQUENCE_TOKENS, TOO_LONG_TASKS),
+        finisher=SequenceMaker(recipe.tokens, recipe.tasks, recipe.seed, promised, _promised(recipe, replaced=True)),
         token_dtype=vocab.dtype.name,
         fingerprint=digest(identity),
         work_folder=paths.join(recipe.output, WORK_FOLDER),
@@ -112,8 +112,11 @@ def make_annotators(recipe: Recipe) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
-def _promised(recipe: Recipe) -> tuple[str, ...]:
+def _promised(recipe: Recipe, replaced: bool = False) -> tuple[str, ...]:
     """The roles that annotators are sure to add.
+
+    Args:
+        replaced: Only those that take the place of what a sample brings.
 
     Raises:
         RecipeError: The mixture is to be planned, and cannot be foreseen.
@@ -124,11 +127,15 @@ def _promised(recipe: Recipe) -> tuple[str, ...]:
             f"tokens.mixture: what annotator {unsure[0]} will say of a sample is not known when the mixture is planned; annotate first and "
             "prepare what that wrote (mgpt annotate), or set it to 'drawn'"
         )
-    return tuple(dict.fromkeys(role for _, item in recipe.annotators for role in getattr(item, "adds", ())))
+    sure = (item for _, item in recipe.annotators if not replaced or getattr(item, "replace_existing", False))
+    return tuple(dict.fromkeys(role for item in sure for role in getattr(item, "adds", ())))
 
 
-def _check_weights(recipe: Recipe) -> None:
-    """Everything that filters and annotators name can be had."""
+def check_weights(recipe: Recipe) -> None:
+    """
+    Raises:
+        RecipeError: Something that filters or annotators name cannot be had.
+    """
     for _, item in (*recipe.filters, *recipe.annotators):
         if hasattr(item, "check"):
             item.check()

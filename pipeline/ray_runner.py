@@ -124,7 +124,8 @@ def _schedule(job: Job, encoder: EncoderSpec, units: Sequence[Unit], on_report: 
     count = range(placement.holders)
     encoders = [_remote(Holder).options(**options).remote(encoder, placement.holder_threads) for _ in count if job.part != "score"]
     models = [[_remote(Holder).options(**options).remote(spec, placement.holder_threads) for _ in count] for spec in job.models]
-    actors = [_remote(Worker).options(num_cpus=placement.worker_cpus).remote(job, encoders, models) for _ in range(placement.workers)]
+    shared = ray.put(job)  # once for all workers, and held until the end: an actor that is started again wants it again
+    actors = [_remote(Worker).options(num_cpus=placement.worker_cpus).remote(shared, encoders, models) for _ in range(placement.workers)]
     ray.get([actor.ready.remote() for actor in (*encoders, *chain(*models), *actors)])
     todo, idle = deque((unit, 1) for unit in units), deque(actors)  # the unit, and which attempt it is
     running: dict[Any, tuple[Any, Unit, int]] = {}

@@ -14,6 +14,7 @@ from pipeline.samples import Conversation, Drop, ImageRef, Sample, TokenSequence
 from pipeline.unit_job import Picture, Work
 from tokenizer.caption_choice import choose_caption
 from tokenizer.framing import Framings, cut_place, frame_ref, frame_sample
+from tokenizer.layout import image_length
 from tokenizer.mixture import plan_mixture
 from tokenizer.options import TokenOptions
 from tokenizer.rendering.render import Renderer
@@ -22,6 +23,7 @@ from tokenizer.tasks.task import WeightedTask, draw_tasks
 from tokenizer.text import TextTokenizer
 
 SEQUENCE_TOKENS = "sequence_tokens"  # the ledger's column for the length of a sample's longest sequence
+TOO_LONG_TASKS = "too_long_tasks"  # and for how many tasks it was too long, while it feeds others
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class SequenceMaker:
     tasks: tuple[WeightedTask, ...]
     seed: int
     promised: tuple[str, ...] = ()  # roles that annotators are sure to add to every sample with a picture
+    replaced: tuple[str, ...] = ()  # those of them that take the place of what a sample brings
     _text: TextTokenizer | None = field(default=None, init=False, repr=False)
 
     def setup(self) -> None:
@@ -56,7 +59,8 @@ class SequenceMaker:
         sample, _ = self._with_caption(sample)
         framings = frame_sample(sample, self.options, self.seed)
         if sample.main_role:
-            framings = dict.fromkeys(self.promised, framings[sample.main_role]) | framings
+            main = framings[sample.main_role]
+            framings = dict.fromkeys(self.promised, main) | framings | dict.fromkeys(self.replaced, main)
         lengths = self._lengths(sample, [self._attempt(sample, framings, number, 0) for number in range(len(self.tasks))], framings)
         return np.where(lengths <= self.options.max_tokens, lengths, 0).astype(np.uint32)
 
@@ -73,7 +77,9 @@ class SequenceMaker:
         """
         sample, provenance = self._with_caption(sample)
         framings = frame_sample(sample, self.options, self.seed)
-        conversations = self._conversations(sample, framings, draws)
+        first = [self._attempt(sample, framings, number, 0) for number in range(len(self.tasks))]
+        too_long = [number for number, one in enumerate(first) if isinstance(one, Conversation) and not self._fits(sample, one, framings)]
+        conversations = self._conversations(sample, framings, first, too_long, draws)
         if isinstance(conversations, Drop):
             return conversations
         at = cut_place(sample.key, self.options, self.seed)
@@ -83,6 +89,8 @@ class SequenceMaker:
             for outlined, (repeat, one) in zip(outlines, conversations, strict=True)
         ]
         scores = {SEQUENCE_TOKENS: float(max(draft.outline.length for draft in drafts))}
+        if too_long:
+            scores[TOO_LONG_TASKS] = float(len(too_long))
         fitting = tuple(draft for draft in drafts if draft.outline.length <= self.options.max_tokens)
         if not fitting:
             return Drop(sample.key, "too_long", scores)
@@ -133,10 +141,35 @@ class SequenceMaker:
         lengths[usable] = [outlined.length for outlined in outlines]
         return lengths
 
-    def _conversations(self, sample: Sample, framings: Framings, draws: np.ndarray | None) -> list[tuple[int, Conversation]] | Drop:
-        """The drawn conversations, each with the number of earlier ones that bear its task's name: a recipe may list a task twice."""
-        first = [self._attempt(sample, framings, number, 0) for number in range(len(self.tasks))]
-        usable = [number for number, result in enumerate(first) if isinstance(result, Conversation)]
+    def _fits(self, sample: Sample, conversation: Conversation, framings: Framings) -> bool:
+        """Whether its sequence keeps to the limit. Text is encoded only where that is in doubt: a token stands for a byte or more."""
+        at = cut_place(sample.key, self.options, self.seed)
+        most = 1
+        for turn in conversation.turns:
+            most += 1
+            for part in turn.content:
+                crop = frame_ref(part, framings, self.options, at) if isinstance(part, ImageRef) else None
+                most += image_length(crop.height, crop.width) if crop else len(str(part).encode())
+        return most <= self.options.max_tokens or int(self._lengths(sample, [conversation], framings)[0]) <= self.options.max_tokens
+
+    def _conversations(
+        self,
+        sample: Sample,
+        framings: Framings,
+        first: Sequence[Conversation | Drop],
+        too_long: Sequence[int],
+        draws: np.ndarray | None,
+    ) -> list[tuple[int, Conversation]] | Drop:
+        """The drawn conversations, each with the number of earlier ones that bear its task's name: a recipe may list a task twice.
+
+        Args:
+            first: What each task makes of the sample.
+            too_long: Numbers of tasks that make too much of it.
+        """
+        usable = [number for number, result in enumerate(first) if isinstance(result, Conversation) and number not in too_long]
+        if not usable and too_long:
+            lengths = self._lengths(sample, first, framings)
+            return Drop(sample.key, "too_long", {SEQUENCE_TOKENS: float(lengths.max())})
         if not usable:
             return next(result for result in first if isinstance(result, Drop))
         drawn = self._draw(sample, first, usable, framings) if draws is None else np.repeat(np.arange(len(draws)), draws).tolist()
@@ -149,12 +182,7 @@ class SequenceMaker:
                 why_not = result
             else:
                 conversations.append((sum(earlier.task == result.task for _, earlier in conversations), result))
-        if conversations:
-            return conversations
-        lengths = self._lengths(sample, [first[number] for number in usable], framings)
-        if not drawn and lengths.min() > self.options.max_tokens:
-            return Drop(sample.key, "too_long", {SEQUENCE_TOKENS: float(lengths.max())})
-        return why_not or Drop(sample.key, "no_task_drawn")
+        return conversations or why_not or Drop(sample.key, "no_task_drawn")
 
     def _draw(self, sample: Sample, first: Sequence[Conversation | Drop], usable: list[int], framings: Framings) -> list[int]:
         """Tasks by the sample's own dice; where weights count tokens, a task is drawn the more often the shorter its sequence is."""

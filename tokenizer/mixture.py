@@ -2,7 +2,8 @@
 
 Samples fall into classes by which tasks they can feed. Sequences are spread over the classes by iterative proportional fitting: rows are
 scaled so that every sample is used as often as the others, columns so that the tasks have their shares; the columns have the last word.
-Where too few samples can feed a task, its share falls short: a sample feeds it `max_repeats` times at most.
+Where too few samples can feed a task, its share falls short: a sample feeds it `max_repeats` times at most, and the other tasks keep their
+proportions and share what it leaves.
 
 Shapes: N samples, T tasks, C classes.
 Source: W. E. Deming, F. F. Stephan, On a least squares adjustment of a sampled frequency table (1940).
@@ -38,7 +39,8 @@ def plan_mixture(
     if not len(usable):
         return draws_NT
     _, class_of = np.unique(np.packbits(tokens_NT[usable] > 0, axis=1), axis=0, return_inverse=True)
-    members = [usable[class_of.reshape(-1) == number] for number in range(class_of.max() + 1)]
+    class_of = class_of.reshape(-1)
+    members = np.split(usable[np.argsort(class_of, kind="stable")], np.cumsum(np.bincount(class_of))[:-1])
     sizes_C = np.array([len(rows) for rows in members])
     lengths_CT = np.stack([tokens_NT[rows].mean(axis=0) for rows in members])
     counts_CT = spread(sizes_C, lengths_CT, np.array(weights, float), unit=unit, max_repeats=max_repeats)
@@ -68,12 +70,28 @@ def spread(sizes_C: np.ndarray, lengths_CT: np.ndarray, weights_T: np.ndarray, *
     for _ in range(ROUNDS):
         counts_CT *= (sizes_C * weights_T.sum() / counts_CT.sum(axis=1))[:, None]
         sums_T = (counts_CT * mass_CT).sum(axis=0)
-        counts_CT *= np.where(there_T, shares_T * sums_T.sum() / np.where(there_T, sums_T, 1.0), 0.0)
+        aims_T = _aims(shares_T, sums_T.sum(), (most_CT * mass_CT).sum(axis=0))
+        counts_CT *= np.where(there_T, aims_T / np.where(there_T, sums_T, 1.0), 0.0)
         is_over = counts_CT > most_CT
         if np.abs(counts_CT.sum(axis=1) / (sizes_C * weights_T.sum()) - 1).max() < PRECISION and not is_over.any():
             break
         counts_CT = np.minimum(counts_CT, most_CT)
     return np.stack([_round(column, most) for column, most in zip(counts_CT.T, most_CT.T, strict=True)], axis=1)
+
+
+def _aims(shares_T: np.ndarray, total: float, most_T: np.ndarray) -> np.ndarray:
+    """What each task is to count: its share of the total, or all that it can; then the others share what is left."""
+    aims_T, is_free = np.zeros_like(shares_T), shares_T > 0
+    left = total
+    while is_free.any():
+        aims_T[is_free] = left * shares_T[is_free] / shares_T[is_free].sum()
+        is_full = is_free & (aims_T > most_T)
+        if not is_full.any():
+            break
+        aims_T[is_full] = most_T[is_full]
+        left = max(left - float(most_T[is_full].sum()), 0.0)
+        is_free &= ~is_full
+    return aims_T
 
 
 def _round(counts_C: np.ndarray, most_C: np.ndarray) -> np.ndarray:

@@ -90,3 +90,9 @@ def test_filters_that_compare_are_left_to_prepare(tmp_path, capsys):
     recipe, _ = write_recipe(tmp_path, SCENES, rest='[[filter]]\nkind = "exact_duplicates"\n')
     assert main(["annotate", str(recipe), "--dry-run"]) == 2
     assert "exact_duplicates: compares samples" in capsys.readouterr().err
+
+
+def test_weights_that_cannot_be_had_are_refused_before_any_work(tmp_path, capsys):
+    recipe, output = write_recipe(tmp_path, SCENES, rest=f'[[annotator]]\nkind = "depth"\nmodel = "{tmp_path}/nowhere"\n')
+    assert main(["annotate", str(recipe), "--dry-run"]) == 2
+    assert "annotator depth" in capsys.readouterr().err and not output.exists()

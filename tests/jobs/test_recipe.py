@@ -104,3 +104,17 @@ def test_keys_of_two_sources_are_told_apart_by_a_prefix(tmp_path):
     for bad in ("a.b", "__a", 3):
         with pytest.raises(RecipeError, match=r"source\[0\]\.key_prefix: wants text without a dot"):
             build_recipe(tables | {"source": scenes | {"key_prefix": bad}})
+
+
+@pytest.mark.parametrize("weight", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_weight_is_a_number_above_zero(tmp_path, weight):
+    with pytest.raises(RecipeError, match=r"task\[0\]\.weight: a number above 0 is wanted"):
+        build_recipe({"output": str(tmp_path), "task": [{"kind": "captioning", "weight": weight}]})
+
+
+def test_a_planned_weight_that_no_sample_may_give_is_refused(tmp_path):
+    tables = {"output": str(tmp_path), "task": [{"kind": "captioning", "weight": 6.0}]}
+    assert build_recipe(tables).tasks[0].weight == 6.0
+    with pytest.raises(RecipeError, match=r"task\[0\]\.weight: 6 is more often than tokens\.max_repeats, 4"):
+        build_recipe(tables | {"tokens": {"mixture": "planned"}})
+    assert build_recipe(tables | {"tokens": {"mixture": "planned", "max_repeats": 6}}).tasks[0].weight == 6.0

@@ -12,10 +12,11 @@ from pipeline.samples import Drop, ImageRef, Pose, Sample, TokenSequence, Turn
 from pipeline.unit_job import Work
 from tests.broken_pictures import encode
 from tests.token_output import TEXT_TOKENIZER_PATH
-from tokenizer.finisher import SEQUENCE_TOKENS, SequenceMaker
+from tokenizer.finisher import SEQUENCE_TOKENS, TOO_LONG_TASKS, SequenceMaker
 from tokenizer.grammar import check_sequence
 from tokenizer.options import TokenOptions
 from tokenizer.tasks.captioning import Captioning
+from tokenizer.tasks.control import Control
 from tokenizer.tasks.conversation import OwnTurns
 from tokenizer.tasks.task import WeightedTask
 from tokenizer.tasks.text_to_image import TextToImage
@@ -91,6 +92,29 @@ def test_the_sequences_that_fit_are_kept_when_others_do_not():
     assert shorter < max(lengths)
     maker = make(DRAW, CAPTION, max_tokens=shorter)
     assert [len(sequence.input_ids) for sequence in finish(maker, sample)] == [shorter]
+
+
+def test_no_sample_is_lost_to_a_draw_of_what_is_too_long():
+    data = png(64, 64)
+    half = (WeightedTask("text_to_image", TextToImage(), 0.5), WeightedTask("captioning", Captioning(), 0.5))
+    lengths = [len(sequence.input_ids) for sequence in finish(make(DRAW, CAPTION), make_sample(image=data))]
+    maker = make(*half, max_tokens=min(lengths))
+    for key in range(20):
+        work = maker.work(make_sample(str(key), image=data))
+        assert len(work.drafts) == 1 and work.scores[TOO_LONG_TASKS] == 1.0
+    assert TOO_LONG_TASKS not in make(*half).work(make_sample(image=data)).scores
+
+
+def test_what_an_annotator_is_sure_to_add_or_to_replace_is_planned_with():
+    control = WeightedTask("control", Control(conditions=("canny",)))
+    sample, own = make_sample(image=png(64, 96)), make_sample(image=png(64, 96), canny=png(96, 64))
+    assert make(control).offers(sample).tolist() == [0] and make(control).offers(own).tolist() == [0]
+    promising = replace(make(control), promised=("canny",))
+    promising.setup()
+    assert promising.offers(sample)[0] > 0 and promising.offers(own)[0] == 0  # its own one stays, and does not lie on the picture
+    replacing = replace(promising, replaced=("canny",))
+    replacing.setup()
+    assert replacing.offers(own)[0] > 0
 
 
 def test_what_no_task_can_use_is_dropped_with_the_first_tasks_reason():

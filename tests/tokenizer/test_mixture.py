@@ -90,3 +90,14 @@ def test_another_seed_draws_others():
     lengths = np.full((100, 2), 10)
     one, other = plan(lengths, (0.5, 0.5)), plan(lengths, (0.5, 0.5), seed=1)
     assert one.sum(axis=0).tolist() == other.sum(axis=0).tolist() and (one != other).any()
+
+
+@pytest.mark.parametrize("scarce", [0, 5, 20, 100])
+def test_a_scarce_task_costs_no_sample_of_the_others(scarce):
+    lengths = np.full((1000, 3), 100)
+    lengths[scarce:, 2] = 0
+    draws = plan(lengths, (0.4, 0.4, 0.2))
+    assert draws[:, 2].sum() == min(4 * scarce, 200)
+    assert draws.sum() == pytest.approx(1000, abs=2)
+    assert draws[:, 0].sum() == pytest.approx(draws[:, 1].sum(), abs=2)
+    assert (draws.sum(axis=1) == 0).sum() <= 4 * scarce
