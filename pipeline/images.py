@@ -23,7 +23,20 @@ from pipeline.errors import MgptError
 from pipeline.samples import ImageHeader
 
 # What is opened. Not the rest of Pillow's list: EPS would start Ghostscript, and TGA has no signature, so that junk passes for it.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
+# By format the endings of its files, the first one where it is written.
+FILE_ENDINGS = {
+    "JPEG": ("jpg", "jpeg"),
+    "MPO": ("jpg", "mpo"),  # a JPEG with further ones behind it
+    "PNG": ("png",),
+    "WEBP": ("webp",),
+    "GIF": ("gif",),
+    "BMP": ("bmp",),
+    "TIFF": ("tiff", "tif"),
+    "AVIF": ("avif",),
+    "JPEG2000": ("jp2", "j2k", "jpx"),
+    "PPM": ("ppm", "pgm", "pbm", "pnm"),
+}
+FORMATS = tuple(FILE_ENDINGS)
 PNG_EXIF_MARKS = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # one of them is in a PNG that states its orientation
 BAND = 256  # rows that are blended at a time: floats take eight times a picture's memory
 EXIF_ORIENTATION = 274  # the EXIF tag; values 5 to 8 swap width and height

@@ -25,11 +25,11 @@ def open_fs(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """The file system of a path, and the path on it.
 
     Raises:
-        RecipeError: The protocol is unknown or its package is not installed.
+        RecipeError: The protocol is unknown, its package is not installed, or a path is not enough for it.
     """
     try:
         fs, bare = fsspec.core.url_to_fs(path)
-    except (ValueError, ImportError) as error:
+    except (ValueError, ImportError, TypeError, AttributeError) as error:  # the last two: "reference://", "dir://" want more than a path
         raise RecipeError(f"{path}: {error}") from error
     return fs, bare
 

@@ -23,11 +23,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.annotations import ANNOTATIONS, to_json
-from pipeline.images import PictureError, read_header
+from pipeline.images import FILE_ENDINGS, PictureError, read_header
 from pipeline.paths import commit, commit_bytes, exists, join, open_fs
 from pipeline.samples import BadSample, ImageHeader, Sample
 
-ENDINGS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tiff", "MPO": "jpg"}
 SUCCESS, FAILED_TO_DOWNLOAD, FAILED_TO_RESIZE = "success", "failed_to_download", "failed_to_resize"
 NOT_THERE = frozenset(
     ("missing_file", "missing_image", "unreadable_file", "empty_file")
@@ -99,7 +98,7 @@ def _write_tar(file: IO[bytes], samples: Iterable[Sample | BadSample], shard: _S
             row = _row(sample.key, sample.caption, sample.metadata, headers[main] if main else None, digest)
             shard.rows.append(row)
             for role, header in headers.items():
-                ending = ENDINGS.get(header.format, header.format.lower())
+                ending = FILE_ENDINGS[header.format][0]
                 _add(tar, f"{sample.key}.{ending}" if role == "image" else f"{sample.key}.{role}.{ending}", sample.images[role])
             _add(tar, f"{sample.key}.txt", sample.caption.encode())
             said = to_json(sample)

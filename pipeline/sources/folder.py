@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from pipeline.errors import RecipeError, ShardError
+from pipeline.errors import RecipeError
 from pipeline.paths import join, open_fs
 from pipeline.samples import BadSample, Sample
+from pipeline.sources.bad_record import BadRecord, read_picture
 from pipeline.sources.listing import PICTURE_ENDINGS
 from pipeline.sources.text import as_key, decode_caption, escape, is_clean
 from pipeline.sources.text_tables import TABLE_NAMES, Row, read_table
@@ -110,14 +111,12 @@ class Folder:
 
     def _read_sample(self, record: _Record) -> Sample | BadSample:
         try:
-            picture = self._read_file(record.name)
+            picture = read_picture(self.path, record.name)
             caption = self._read_caption(record)
-        except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
-            return BadSample(record.key, "unreadable_file", escape(f"{type(error).__name__}: {error}"))
+        except BadRecord as error:
+            return BadSample(record.key, "unreadable_file", escape(error.message))
         except UnicodeDecodeError as error:
             return BadSample(record.key, "caption_not_utf8", escape(bytes(error.object))[:200])
-        except OSError as error:
-            raise ShardError(f"{join(self.path, record.name)}: {error}") from error
         metadata = record.row.metadata if record.row else {}
         if not isinstance(caption, str):
             return BadSample(record.key, "bad_field", f"{record.row and record.row.where}: text is no string but {caption!r}")
@@ -131,11 +130,7 @@ class Folder:
         if record.row and record.row.text is not None:
             return record.row.text
         beside = posixpath.splitext(record.name)[0] + ".txt"
-        return decode_caption(self._read_file(beside)) if beside in self._sizes else ""
-
-    def _read_file(self, name: str) -> bytes:
-        fs, root = open_fs(self.path)
-        return bytes(fs.cat_file(posixpath.join(root, name)))
+        return decode_caption(read_picture(self.path, beside)) if beside in self._sizes else ""
 
 
 def _ending(name: str) -> str:

@@ -10,9 +10,10 @@ first/{0..3}.tar::second/*.tar     several of these, in this order
 from braceexpand import braceexpand
 
 from pipeline.errors import RecipeError
+from pipeline.images import FILE_ENDINGS
 from pipeline.paths import exists, is_local, join, list_files, open_fs, size
 
-PICTURE_ENDINGS = frozenset(("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"))
+PICTURE_ENDINGS = frozenset(ending for endings in FILE_ENDINGS.values() for ending in endings)
 
 
 def list_inputs(path: str, ending: str) -> list[str]:

@@ -6,11 +6,15 @@ import tarfile
 import pyarrow.parquet as pq
 import pytest
 import webdataset
+from PIL import Image
 
+from pipeline.images import FILE_ENDINGS, FORMATS, read_header
 from pipeline.samples import BadSample, ImageRef, Sample, Turn
 from pipeline.shards.image_shards import write_image_shard
+from pipeline.sources.folder import Folder
+from pipeline.sources.unit import Unit
 from pipeline.sources.webdataset_tars import WebDataset
-from tests.broken_pictures import SIZE, html, picture
+from tests.broken_pictures import SIZE, gradient, html, picture
 
 SAMPLES = [
     Sample("000000000", "a bee", {"image": picture()}, metadata={"url": "http://x", "licence": "CC0", "n": 1, "tags": ["a"]}),
@@ -19,6 +23,11 @@ SAMPLES = [
     Sample("000000003", "a page", {"image": html()}),
     Sample("deep/er", "", {"image": picture("WEBP")}),
 ]
+
+
+def read(folder):
+    source = WebDataset(str(folder))
+    return [item for unit in source.plan(100) for item in source.read(unit)]
 
 
 def test_webdataset_reads_what_is_written(tmp_path):
@@ -44,11 +53,34 @@ def test_webdataset_decodes_them_as_open_clip_does(tmp_path):
 
 def test_our_own_source_reads_what_is_written(tmp_path):
     write_image_shard(str(tmp_path), 0, SAMPLES)
-    source = WebDataset(str(tmp_path))
-    items = [item for unit in source.plan(100) for item in source.read(unit)]
+    items = read(tmp_path)
     written = [sample for sample in SAMPLES if isinstance(sample, Sample) and sample.images["image"] != html()]
     assert [(s.key, s.caption, s.images) for s in items] == [(s.key, s.caption, s.images) for s in written]
     assert items[0].metadata["tags"] == ["a"] and items[0].metadata["url"] == "http://x"
+
+
+def in_format(kind):
+    """A picture that Pillow calls so: one picture alone is no MPO."""
+    more = {"save_all": True, "append_images": [Image.fromarray(gradient()[::-1])]} if kind == "MPO" else {}
+    return picture(kind, **more)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_pictures_of_every_format_come_back(tmp_path, kind):
+    data = in_format(kind)
+    assert read_header(data).format == kind
+    write_image_shard(str(tmp_path / "shards"), 0, [Sample("a", "", {"image": data, "depth": data})])
+    assert [sample.images for sample in read(tmp_path / "shards")] == [{"image": data, "depth": data}]
+    for ending in FILE_ENDINGS[kind]:
+        (tmp_path / f"{ending}.{ending.upper()}").write_bytes(data)
+    assert [sample.images["image"] for sample in Folder(str(tmp_path)).read(Unit(0, "", 0, None))] == [data] * len(FILE_ENDINGS[kind])
+
+
+@pytest.mark.parametrize(("kind", "ending"), [("MPO", "jpg"), ("JPEG2000", "jp2"), ("AVIF", "avif"), ("PPM", "ppm"), ("TIFF", "tiff")])
+def test_a_format_has_its_usual_ending(tmp_path, kind, ending):
+    write_image_shard(str(tmp_path), 0, [Sample("a", "", {"image": in_format(kind)})])
+    with tarfile.open(tmp_path / "00000.tar") as tar:
+        assert tar.getnames()[0] == f"a.{ending}"
 
 
 def test_every_attempted_sample_has_its_row(tmp_path):
