@@ -1,9 +1,9 @@
 """What is asked of the sampler, and what comes back. Loads no library.
 
-    sampler = Sampler(model, text, names, num_codes, seed=0, batch_size=8, jacobi_window=0)     jobs.lm.sampling.sampler
-    for result in sampler.sample(requests, on_row=None):                                         as they finish, in any order
-        result.sequence                                                                          the whole dialogue, as a token shard keeps it
-        read_answer(result, text)                                                                the answer: text, and codes [H, W], in order
+    sampler = Sampler(model, text, names, num_codes, seed=0, batch_size=8, jacobi_window=0)   of jobs.lm.sampling.sampler
+    for result in sampler.sample(requests, on_row=None):                                      as they finish, in any order
+        result.sequence                                                                       the whole dialogue, as shards keep it
+        read_answer(result, text)                                                             its text and codes [H, W], in order
 
     on_row(number, image, row, codes_W)      a row of codes is final: of which request, its how manieth image, from the top; [W] int64
 

@@ -4,7 +4,7 @@
     sizes   size tokens from 1 up                              behind start-of-image
     text    all but control tokens, end-of-turn, start-of-image    elsewhere
 
-A draw is the argmax of logits / temperature + noise among the top k logits. Most often the argmax of all choices is one of the top k anyway,
+A draw is the argmax of logits / temperature + noise among the top k logits. Most often the argmax of all choices is one of the top k,
 and then it is the answer: on a CPU the costly search for the k-th logit is left out until it is needed.
 
 Shapes: N draws, C choices, D hidden size.
@@ -80,17 +80,14 @@ def draw(logits_NC: Tensor, noise_NC: Tensor, top_k_N: Tensor, temperature_N: Te
         [N] int64, indices into C.
     """
     noisy_NC = torch.addcdiv(noise_NC.to(logits_NC.dtype), logits_NC, temperature_N[:, None].to(logits_NC.dtype))
+    top_k_N = top_k_N.clamp(max=logits_NC.shape[1])
     if noisy_NC.device.type != "cpu":  # where looking costs a wait for the device
-        return _draw_among_top(logits_NC, noisy_NC, top_k_N, logits_NC.shape[1])
+        lowest_N1 = logits_NC.sort(1, descending=True).values.gather(1, top_k_N[:, None] - 1)
+        return noisy_NC.masked_fill(logits_NC < lowest_N1, -torch.inf).argmax(1)
     chosen_N = noisy_NC.argmax(1)
     above_N = (logits_NC > logits_NC.gather(1, chosen_N[:, None])).sum(1)
-    if len(outside := (above_N >= top_k_N).nonzero()[:, 0]):
-        k_N = top_k_N[outside]
-        chosen_N[outside] = _draw_among_top(logits_NC[outside], noisy_NC[outside], k_N, int(k_N.max()))
+    for row in (above_N >= top_k_N).nonzero()[:, 0].tolist():
+        logits_C = logits_NC[row]
+        lowest = logits_C.kthvalue(len(logits_C) + 1 - int(top_k_N[row])).values
+        chosen_N[row] = noisy_NC[row].masked_fill(logits_C < lowest, -torch.inf).argmax()
     return chosen_N
-
-
-def _draw_among_top(logits_NC: Tensor, noisy_NC: Tensor, top_k_N: Tensor, largest: int) -> Tensor:
-    highest = logits_NC.topk(min(largest, logits_NC.shape[1])).values
-    lowest_N = highest.gather(1, (top_k_N - 1).clamp(max=highest.shape[1] - 1)[:, None])
-    return noisy_NC.masked_fill(logits_NC < lowest_N, -torch.inf).argmax(1)
