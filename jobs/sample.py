@@ -19,9 +19,10 @@ from jobs.recipe import Recipe
 from jobs.train import train_folder
 from pipeline import paths
 from pipeline.errors import RecipeError
-from pipeline.samples import TokenSequence
+from pipeline.samples import TokenSequence, Turn
 from pipeline.shards.schema import TEXT_TOKENIZER
 from tokenizer.layout import PIXELS_PER_CODE, ids_to_image, image_length
+from tokenizer.tasks.text_to_image import text_to_image_prompt
 from tokenizer.text import TextTokenizer
 from tokenizer.vocab import Vocab
 
@@ -108,7 +109,8 @@ def _sample(recipe: Recipe, checkpoint: Path, folder: Path, planned: list[dict[s
 
     from jobs.lm.folder import load_folder, read_names
     from jobs.lm.model import choose_device
-    from jobs.lm.sampler import Sampler
+    from jobs.lm.requests import SampleRequest
+    from jobs.lm.sampling.sampler import Sampler
 
     options = recipe.sample
     own_text = checkpoint / TEXT_TOKENIZER
@@ -117,16 +119,26 @@ def _sample(recipe: Recipe, checkpoint: Path, folder: Path, planned: list[dict[s
     loaded = load_folder(str(checkpoint), text.vocab, names, getattr(torch, options.dtype))
     model = loaded.model.eval().to(choose_device(options.device))
     vq = recipe.vq.load()
-    sampler = Sampler(model, text, names, min(recipe.vq.num_codes, len(text.vocab.codes)), options, planned[0]["seed"])
+    num_codes = min(recipe.vq.num_codes, len(text.vocab.codes))
+    seed, size = planned[0]["seed"], options.width_height
+    sampler = Sampler(model, text, names, num_codes, seed=seed, batch_size=options.batch_size, jacobi_window=options.jacobi_window)
+    requests = [
+        SampleRequest(
+            number=line["number"],
+            turns=(Turn("user", (text_to_image_prompt(line["prompt"], size),)),),
+            size=size,
+            guidance=options.guidance,
+            temperature=options.temperature,
+            image_top_k=options.image_top_k,
+            caption=line["prompt"],
+        )
+        for line in planned
+    ]
     _remove_old(folder)
-    with tqdm(total=len(planned), unit="picture", disable=None) as bar:
-        for start in range(0, len(planned), options.batch_size):
-            batch = planned[start : start + options.batch_size]
-            sequences = sampler.pictures([line["prompt"] for line in batch], [line["number"] for line in batch])
-            for line, sequence in zip(batch, sequences, strict=True):
-                [pixels] = vq.decode(_codes(sequence, text.vocab)[None])  # one by one: in a batch a pixel may round another way
-                paths.commit_bytes(str(folder / line["file"]), to_png(pixels, line))
-            bar.update(len(batch))
+    for result in tqdm(sampler.sample(requests), total=len(planned), unit="picture", disable=None):
+        line = planned[result.number]
+        [pixels] = vq.decode(_codes(result.sequence, text.vocab)[None])  # one by one: in a batch a pixel may round another way
+        paths.commit_bytes(str(folder / line["file"]), to_png(pixels, line))
     paths.commit_bytes(str(folder / LIST), "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in planned).encode())
     print(f"{folder}: {len(planned)} pictures")
 

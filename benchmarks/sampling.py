@@ -1,0 +1,160 @@
+"""How fast pictures are sampled with guidance: `python -m benchmarks.sampling`.
+
+    transformers    `generate` with its own processor for guidance, which makes a second pass for each token, as the reference does; then
+                    the layout's rules and top k on all logits
+    ours            `jobs.lm.sampling`
+    with a window   the same, and codes guessed ahead
+
+The model is new, with Chameleon's vocabulary, so that its numbers are noise; the arithmetic is that of a trained one of its size. A Jacobi
+window is measured with the head enlarged, so that the next code is about as certain as a trained model has it; passes and time are given.
+All ways in turn in one run: only ratios are to be believed on a shared machine. Tokens are those of images, line breaks included.
+"""
+
+import argparse
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from transformers import ChameleonForConditionalGeneration, LogitsProcessor, LogitsProcessorList
+from transformers.generation.logits_process import TopKLogitsWarper, UnbatchedClassifierFreeGuidanceLogitsProcessor
+
+from jobs.lm.folder import read_names
+from jobs.lm.model import LanguageModel, count_parameters, new_config, new_model
+from jobs.lm.options import TrainOptions
+from jobs.lm.requests import SampleRequest
+from jobs.lm.sampling.sampler import Sampler
+from pipeline.samples import Turn
+from tokenizer.grammar import forced_id, image_slots
+from tokenizer.layout import NUM_HEAD, ids_to_image, image_head, image_length
+from tokenizer.sequence import generation_prompt
+from tokenizer.tasks.text_to_image import text_to_image_prompt
+from tokenizer.text import TextTokenizer
+from tokenizer.vocab import Vocab
+
+GUIDANCE, TOP_K = 4.0, 2000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tokenizer", default="tests/golden/tokenizer/text_tokenizer.json")
+    parser.add_argument("--vocabulary", type=int, default=65536, help="ids of the model; Chameleon's")
+    parser.add_argument("--hidden", type=int, default=512)
+    parser.add_argument("--layers", type=int, default=10)
+    parser.add_argument("--heads", type=int, default=8)
+    parser.add_argument("--size", type=int, default=256, help="pixels a side")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--windows", type=int, nargs="*", default=[4], help="Jacobi windows")
+    parser.add_argument("--peak", type=float, default=4.0, help="factor of the head for Jacobi windows")
+    parser.add_argument("--rounds", type=int, default=2, help="times that all ways are measured; the fastest counts")
+    parser.add_argument("--threads", type=int, default=0, help="of torch; 0: as it likes")
+    parser.add_argument("--dtype", default="float32")
+    args = parser.parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    text, names = TextTokenizer(args.tokenizer), read_names(args.tokenizer)
+    options = TrainOptions(hidden_size=args.hidden, num_layers=args.layers, num_heads=args.heads)
+    vocab = replace(text.vocab, size=max(args.vocabulary, text.vocab.size))
+    length = image_length(args.size, args.size)
+    model = new_model(options, vocab, names, max_tokens=length + 100, seed=0).eval().to(getattr(torch, args.dtype))
+    total, ends = count_parameters(new_config(options, vocab, names, length + 100))
+    print(f"{total / 1e6:.0f} million parameters, {ends / 1e6:.0f} of them in embedding and head")
+    print(f"{args.size}x{args.size}, {args.dtype}, {torch.get_num_threads()} threads")
+    theirs, peaked = plain_model(model), copy.deepcopy(model)
+    peaked.lm_head.weight.data *= args.peak
+
+    def ours(batch: int, window: int, network: LanguageModel) -> Callable[[], int]:
+        sampler = Sampler(network, text, names, len(vocab.codes), seed=0, batch_size=batch, jacobi_window=window)
+        requests = make_requests(batch, args.size)
+        return lambda: max(result.num_code_steps for result in sampler.sample(requests))
+
+    def plain(batch: int) -> Callable[[], int]:
+        return lambda: generate(theirs, text, batch, args.size)
+
+    ways: dict[tuple[str, int], Callable[[], int]] = {}
+    for batch in args.batches:
+        ways["transformers", batch] = plain(batch)
+        ways["ours", batch] = ours(batch, 0, model)
+    for window in args.windows:
+        ways[f"ours, window {window}", 1] = ours(1, window, peaked)
+    seconds = dict.fromkeys(ways, float("inf"))
+    passes = dict.fromkeys(ways, 0)
+    for _ in range(args.rounds):
+        for name, way in ways.items():
+            started = time.perf_counter()
+            passes[name] = way()
+            seconds[name] = min(seconds[name], time.perf_counter() - started)
+    print("| way | answers at once | passes | tokens/s | of transformers at 1 | of transformers at as many |")
+    print("|---|---|---|---|---|---|")
+    rates = {(way, batch): batch * (length - NUM_HEAD) / taken for (way, batch), taken in seconds.items()}
+    first = next(iter(rates.values()))
+    for (way, batch), rate in rates.items():
+        same = rates.get(("transformers", batch), first)
+        print(f"| {way} | {batch} | {passes[way, batch]} | {rate:.1f} | {rate / first:.2f} | {rate / same:.2f} |")
+
+
+def make_requests(count: int, size: int) -> list[SampleRequest]:
+    turns = (Turn("user", (text_to_image_prompt("a red circle above two blue squares", (size, size)),)),)
+    return [SampleRequest(number, turns, size=(size, size), guidance=GUIDANCE, image_top_k=TOP_K) for number in range(count)]
+
+
+def plain_model(model: LanguageModel) -> ChameleonForConditionalGeneration:
+    """The same weights in transformers' class, which must not mask the ids of images."""
+    plain = ChameleonForConditionalGeneration(model.config).eval().to(model.lm_head.weight.dtype)
+    plain.load_state_dict(model.state_dict(), strict=False, assign=True)
+    plain.model.vocabulary_mapping.image_tokens = []
+    return plain
+
+
+class LayoutRules(LogitsProcessor):
+    """What may stand where in an image, on all logits."""
+
+    def __init__(self, vocab: Vocab, num_ids: int, start: int, size: int):
+        self._start = start
+        self._forced = [forced_id(slot, size, size, vocab) for slot in image_slots(size, size).tolist()]
+        self._not_codes = torch.ones(num_ids, dtype=torch.bool)
+        self._not_codes[list(vocab.codes)] = False
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        forced = self._forced[input_ids.shape[1] - self._start]
+        if forced is None:
+            return scores.masked_fill(self._not_codes, -torch.inf)
+        others = torch.ones(scores.shape[1], dtype=torch.bool)
+        others[forced] = False
+        return scores.masked_fill(others, -torch.inf)
+
+
+@torch.inference_mode()
+def generate(model: ChameleonForConditionalGeneration, text: TextTokenizer, batch: int, size: int) -> int:
+    """Sample pictures as transformers does; how many passes it took, of each branch."""
+    vocab, length = text.vocab, image_length(size, size)
+    head = image_head(size, size, vocab)
+    context = [*generation_prompt(make_requests(1, size)[0].turns, {}, text).tolist(), *head]
+    rules = LogitsProcessorList(
+        [
+            UnbatchedClassifierFreeGuidanceLogitsProcessor(GUIDANCE, model, torch.tensor([head] * batch)),
+            LayoutRules(vocab, model.config.vocab_size, len(context) - NUM_HEAD, size),
+            TopKLogitsWarper(TOP_K),
+        ]
+    )
+    ids = torch.tensor([context] * batch)
+    torch.manual_seed(0)
+    made = model.generate(
+        ids,
+        attention_mask=torch.ones_like(ids),
+        logits_processor=rules,
+        do_sample=True,
+        top_k=0,
+        max_new_tokens=length - NUM_HEAD,
+        eos_token_id=None,
+        pad_token_id=1,
+    )
+    for row in made.cpu().numpy():
+        ids_to_image(row[len(context) - NUM_HEAD :], vocab)  # raises where the layout is broken
+    return length - NUM_HEAD
+
+
+if __name__ == "__main__":
+    main()

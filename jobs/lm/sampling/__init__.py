@@ -1,0 +1,1 @@
+"""The sampler: answers of pictures and text from a model, exact, in batches."""
