@@ -40,6 +40,7 @@ class Batch:
     keys: tuple[tuple[str, ...], ...]  # of each window's sequences, in order
     num_tokens: int  # that are not padding
     num_images: int
+    num_pairs: int  # of tokens of which one sees the other, or itself
 
     @property
     def weight(self) -> float:
@@ -129,6 +130,7 @@ def lay_out(rows: Sequence[Sequence[TokenSequence]], window: int, task_weights: 
         keys=tuple(tuple(sequence.key for sequence in row) for row in rows),
         num_tokens=num_tokens,
         num_images=sum(len(sequence.images) for row in rows for sequence in row),
+        num_pairs=sum(len(sequence.input_ids) * (len(sequence.input_ids) + 1) // 2 for row in rows for sequence in row),
     )
 
 

@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 
 from jobs.lm.batches import Batch
+from jobs.lm.flops import Work
 from jobs.lm.loss import Loss
 from jobs.lm.parallel import Ranks
+from pipeline.samples import IGNORE_INDEX
 
 SECONDS_BETWEEN_LINES = 10.0
 COUNTED = ("loss", "cross_entropy", "z", "tokens", "positions")
@@ -74,9 +76,15 @@ class Totals:
 
 
 class Clock:
-    """Rates between two lines of the log; evaluation and saving do not count."""
+    """Rates between two lines of the log; evaluation and saving do not count.
 
-    def __init__(self) -> None:
+    Args:
+        peak: Floating point operations a second that one rank's device can do; 0: not known.
+    """
+
+    def __init__(self, work: Work, peak: float):
+        self._work = work
+        self._peak = peak
         self._spoke = -math.inf
         self.restart()
 
@@ -84,7 +92,7 @@ class Clock:
         """Begin a new span."""
         self._started = time.monotonic()
         self._waited = 0.0
-        self._counts = torch.zeros(2, dtype=torch.float64)
+        self._counts = torch.zeros(4, dtype=torch.float64)
 
     def count(self, batches: Iterable[Batch], waited: float) -> None:
         """Add one step.
@@ -94,13 +102,15 @@ class Clock:
         """
         self._waited += waited
         for batch in batches:
-            self._counts += torch.tensor([batch.num_tokens, batch.num_images], dtype=torch.float64)
+            num_loss_tokens = int((batch.targets_BT != IGNORE_INDEX).sum())
+            self._counts += torch.tensor([batch.num_tokens, batch.num_images, batch.num_pairs, num_loss_tokens], dtype=torch.float64)
 
     def rates(self, ranks: Ranks) -> dict[str, Any]:
         """For a line of the log. All ranks must call this together."""
         seconds = max(time.monotonic() - self._started, 1e-9)
-        tokens, images = (ranks.sum(self._counts) / seconds).tolist()
-        return {
+        tokens, images, pairs, loss_tokens = (ranks.sum(self._counts) / seconds).tolist()
+        mfu = {"mfu": self._work.flops(tokens, pairs, loss_tokens) / (self._peak * ranks.size)} if self._peak else {}
+        return mfu | {
             "tokens_per_second": tokens,
             "images_per_second": images,
             "data_wait": self._waited / seconds,

@@ -43,6 +43,9 @@ class TrainOptions:
     keep: int = 2  # checkpoints that stay, the newest
     async_checkpoint: bool = True  # write to the disk while the training goes on; needs memory for one copy of weights and moments
     log_every: int = 10  # steps between lines of log.jsonl
+    activation_checkpointing: bool = False  # a layer's activations are computed again instead of kept: less memory, a third more work
+    compile: bool = False  # torch.compile, layer by layer; takes a minute or more at the start
+    peak_tflops: float = 0.0  # of one device, for the MFU in the log; 0 looks the GPU up, and an unknown one has no MFU
     dtype: Literal["float32", "bfloat16"] = "float32"  # of the arithmetic; weights and optimizer are float32
     device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: the GPU where there is one
     threads: int = 0  # of the CPU; 0 leaves it to torch. The same number gives the same bits
@@ -51,7 +54,7 @@ class TrainOptions:
         positive = ("hidden_size", "num_layers", "num_heads", "steps", "batch_size", "eval_every", "checkpoint_every", "keep", "log_every")
         for name in positive:
             _check(getattr(self, name) > 0, f"train.{name}", "above 0", getattr(self, name))
-        for name in ("intermediate_size", "window", "micro_batch", "warmup", "weight_decay", "z_loss", "threads"):
+        for name in ("intermediate_size", "window", "micro_batch", "warmup", "weight_decay", "z_loss", "threads", "peak_tflops"):
             _check(getattr(self, name) >= 0, f"train.{name}", "0 or more", getattr(self, name))
         for name in ("learning_rate", "grad_clip"):
             _check(getattr(self, name) > 0, f"train.{name}", "above 0", getattr(self, name))

@@ -19,7 +19,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
-from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
 from jobs.lm.model import LanguageModel, choose_device
@@ -110,6 +110,12 @@ def shard_model(model: LanguageModel, mesh: DeviceMesh, dtype: torch.dtype) -> N
     for layer in model.model.layers:
         fully_shard(layer, mesh=mesh, mp_policy=layers)
     fully_shard(model, mesh=mesh, reshard_after_forward=False)
+
+
+def release(model: LanguageModel) -> None:
+    """After a forward without a backward: let go of what a sharded model's root has gathered, so that its parameters are sharded again."""
+    if isinstance(model, FSDPModule):
+        model.reshard()
 
 
 def whole(tensor: Tensor) -> Tensor:

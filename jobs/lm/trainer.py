@@ -7,7 +7,8 @@ a resumed run on the same CPU continues bit for bit, and one on another number o
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.optim import AdamW
 
-from jobs.lm.batches import Batch, BatchMaker
+from jobs.lm.batches import Batch
 from jobs.lm.checkpoint import (
     CheckpointWriter,
     Progress,
@@ -28,23 +29,23 @@ from jobs.lm.checkpoint import (
     take_snapshot,
 )
 from jobs.lm.dropout import ResidualDropout
+from jobs.lm.flops import peak_flops, work_of
 from jobs.lm.folder import ModelFolder, load_folder, load_sharded, read_names
+from jobs.lm.identity import identity
+from jobs.lm.layers import compile_layers, recompute_activations
 from jobs.lm.loss import Loss, batch_loss, image_token_ids
 from jobs.lm.meters import Clock, Tally, Totals, keys_digest
 from jobs.lm.model import LanguageModel, choose_device, count_parameters, new_config, new_model
 from jobs.lm.optimizer import learning_rate, make_optimizer
 from jobs.lm.options import TrainOptions
-from jobs.lm.parallel import ALONE, Ranks, shard_model, whole
+from jobs.lm.parallel import ALONE, Ranks, release, shard_model, whole
 from jobs.lm.plan import Window
 from jobs.lm.train_data import TrainData
 from jobs.lm.train_log import LOG, append_log, rewind_log
 from pipeline.errors import MgptError, RecipeError
 from pipeline.paths import read_bytes
 
-FREE = (  # may change between runs of one training
-    *("steps", "eval_every", "checkpoint_every", "keep", "async_checkpoint", "log_every"),
-    *("micro_batch", "device", "threads"),
-)
+EMPTY: Sequence[tuple[int, Window]] = ((0, ()),)  # one window of padding
 
 
 @dataclass
@@ -86,8 +87,9 @@ class Trainer:
         with torch.no_grad():
             for start in range(0, len(windows), size):
                 for rows in self._parts(windows[start : start + size]):
-                    batch = self._make(data.held_out_maker(), rows)
+                    batch = data.held_out_maker().make(rows)
                     tally.add(batch, self._loss(batch, 1.0))
+        release(self.model)
         self.model.train()
         totals = tally.summed(self.ranks)
         return {"held_out_loss": totals.mean(), "held_out_loss_by_task": totals.by_task()}
@@ -96,12 +98,12 @@ class Trainer:
         options = self.options
         dropout = ResidualDropout(self.model, options.dropout, self.seed)
         maker = replace(self.data.maker(), task_weights=options.task_weights)
-        clock = Clock()
+        clock = self._clock()
         self.model.train()
         while self.step < options.steps:
             started = time.monotonic()
             parts = self._parts(self.data.plan.step(self.step))
-            batches = [self._make(maker, rows) for rows in parts]
+            batches = [maker.make(rows) for rows in parts]
             clock.count(batches, time.monotonic() - started)
             losses, norm = self._take_step(batches, dropout)
             self.step += 1
@@ -118,15 +120,24 @@ class Trainer:
                 self._save(writer)
                 clock.restart()
 
+    def _clock(self) -> Clock:
+        options, device = self.options, self.model.device
+        rows = self.model.config.vocab_size if self._image_ids is None else len(self._image_ids)  # at least: text has the whole head
+        return Clock(work_of(self.model, rows), peak_flops(options.peak_tflops, options.dtype, device))
+
+    @cached_property
+    def _image_ids(self) -> Tensor | None:
+        vocab = self.data.vocab
+        if not self.options.restrict_image_logits:
+            return None
+        return image_token_ids(vocab.codes, vocab.sizes, vocab.end_of_row, vocab.end_of_image).to(self.model.device)
+
     def _parts(self, windows: Sequence[tuple[int, Window]]) -> list[Sequence[tuple[int, Window]]]:
         """This rank's windows in as many parts as every rank has: they work layer by layer together, and one must not stop earlier."""
         most = -(-len(windows) // self.ranks.size)
         size = self.options.micro_batch or most
         own = self.ranks.share(windows)
-        return [own[start : start + size] for start in range(0, most, size)]
-
-    def _make(self, maker: BatchMaker, rows: Sequence[tuple[int, Window]]) -> Batch:
-        return maker.make(rows or [(0, ())])
+        return [own[start : start + size] or EMPTY for start in range(0, most, size)]
 
     def _take_step(self, batches: Sequence[Batch], dropout: ResidualDropout) -> tuple[list[Loss], Tensor]:
         for group in self.optimizer.param_groups:
@@ -151,12 +162,8 @@ class Trainer:
         dtype = getattr(torch, self.options.dtype)
         with torch.autocast(self.model.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
             hidden = self.model(batch.ids_BT, batch.position_ids_BT, batch.mask_B1TT)
-        vocab = self.data.vocab
-        image_ids = None
-        if self.options.restrict_image_logits:
-            image_ids = image_token_ids(vocab.codes, vocab.sizes, vocab.end_of_row, vocab.end_of_image).to(self.model.device)
         head, z_loss = self.model.lm_head.weight, self.options.z_loss
-        return batch_loss(hidden.to(dtype), head, batch, z_loss=z_loss, image_ids=image_ids, step_weight=step_weight)
+        return batch_loss(hidden.to(dtype), head, batch, z_loss=z_loss, image_ids=self._image_ids, step_weight=step_weight)
 
     def _totals(self, batches: Sequence[Batch], losses: Sequence[Loss]) -> Totals:
         tally = Tally(self.tasks)
@@ -184,8 +191,9 @@ class Trainer:
         } | clock.rates(self.ranks)
         self._append(values)
         if self.ranks.first and (clock.speak() or self.step == self.options.steps):
-            rate = values["tokens_per_second"]
-            print(f"step {self.step} of {self.options.steps}, loss {totals.loss:.4f}, {rate:,.0f} tokens/s", flush=True)
+            mfu = f", MFU {values['mfu']:.1%}" if "mfu" in values else ""
+            rates = f"{values['tokens_per_second']:,.0f} tokens/s, {values['images_per_second']:,.1f} images/s{mfu}"
+            print(f"step {self.step} of {self.options.steps}, loss {totals.loss:.4f}, {rates}", flush=True)
         clock.restart()
 
     def _append(self, values: dict[str, Any]) -> None:
@@ -235,6 +243,10 @@ def load_trainer(data: TrainData, options: TrainOptions, *, seed: int, folder: P
     loaded = _load_model(str(checkpoints[-1]) if checkpoints else options.init, data, options, seed, max_tokens, ranks)
     model = loaded.model
     model.config.max_position_embeddings = max(model.config.max_position_embeddings, data.plan.window)
+    if options.activation_checkpointing:
+        recompute_activations(model)
+    if options.compile:
+        compile_layers(model)
     optimizer = make_optimizer(model, options)
     if checkpoints:
         load_optimizer(checkpoints[-1], model, optimizer, step)
@@ -277,9 +289,3 @@ def describe(data: TrainData, options: TrainOptions, max_tokens: int) -> str:
             f"epochs      {options.steps * options.batch_size / windows:.1f}",
         ]
     )
-
-
-def identity(options: TrainOptions, data: TrainData, seed: int) -> dict[str, Any]:
-    """What a training must not change on its way."""
-    own = {f"train.{name}": value for name, value in asdict(options).items() if name not in FREE}
-    return own | {"seed": seed, "vocabulary": data.vocab.fingerprint, "token shards": data.fingerprint}
