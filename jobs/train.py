@@ -1,4 +1,7 @@
-"""`mgpt train RECIPE`: from token shards to checkpoints in OUTPUT/train."""
+"""`mgpt train RECIPE`: from token shards to checkpoints in OUTPUT/train.
+
+On many GPUs: `torchrun --nproc-per-node 8 -m jobs train RECIPE`. A run goes on from its last checkpoint, on any number of processes.
+"""
 
 import argparse
 from pathlib import Path
@@ -20,20 +23,25 @@ def run(recipe: Recipe, args: argparse.Namespace) -> int:
         print("train       the token shards are not there yet: `mgpt prepare` makes them")
         return 0
     TokenShards(recipe.output)  # refuse before torch is loaded: that takes seconds
+    from jobs.lm.parallel import open_ranks
     from jobs.lm.train_data import open_data
     from jobs.lm.trainer import describe, load_trainer
 
     data = open_data(recipe.output, recipe.train, recipe.seed)
-    print(describe(data, recipe.train, recipe.tokens.max_tokens))
     if args.dry_run:
+        print(describe(data, recipe.train, recipe.tokens.max_tokens))
         return 0
-    trainer = load_trainer(data, recipe.train, seed=recipe.seed, folder=folder, max_tokens=recipe.tokens.max_tokens)
-    if trainer.step >= recipe.train.steps:
-        print(f"{folder}: already done, {trainer.step} steps")
-        return 0
-    if trainer.step:
-        print(f"{folder}: going on from step {trainer.step}")
-    trainer.run()
+    with open_ranks(recipe.train.device) as ranks:
+        trainer = load_trainer(data, recipe.train, seed=recipe.seed, folder=folder, max_tokens=recipe.tokens.max_tokens, ranks=ranks)
+        done = trainer.step >= recipe.train.steps
+        if ranks.first:
+            print(describe(data, recipe.train, recipe.tokens.max_tokens))
+            if done:
+                print(f"{folder}: already done, {trainer.step} steps")
+            elif trainer.step:
+                print(f"{folder}: going on from step {trainer.step}")
+        if not done:
+            trainer.run()
     return 0
 
 

@@ -8,8 +8,9 @@ Context drop: a text-to-image sequence is cut down to its image, so that a model
 Shapes: B windows, T tokens.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -34,8 +35,17 @@ class Batch:
     in_image_BT: Tensor  # bool: the target lies in an image, behind its start-of-image
     tasks_BT: Tensor  # int64: index into `tasks`
     mask_B1TT: Tensor | None  # bool: what sees what; None where every window holds one sequence
+    weights_BT: Tensor  # float32: what each position's loss counts, by its task
     tasks: tuple[str, ...]
+    keys: tuple[tuple[str, ...], ...]  # of each window's sequences, in order
     num_tokens: int  # that are not padding
+    num_images: int
+    num_pairs: int  # of tokens of which one sees the other, or itself
+
+    @property
+    def weight(self) -> float:
+        """The weights of all loss tokens together."""
+        return self.weights_BT[self.targets_BT != IGNORE_INDEX].sum(dtype=torch.float64).item()
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device."""
@@ -51,6 +61,7 @@ class BatchMaker:
         numbers: [N] of the sequences in the shards; windows count in these.
         window: Tokens of a window.
         context_drop: Share of text-to-image sequences that lose their prompt, drawn by (seed, key, epoch).
+        task_weights: What a loss token counts, by task; 1 where a task is not named.
     """
 
     shards: TokenShards
@@ -58,10 +69,11 @@ class BatchMaker:
     window: int
     context_drop: float
     seed: int
+    task_weights: Mapping[str, float] = field(default_factory=dict)
 
     def make(self, windows: Sequence[tuple[int, Window]]) -> Batch:
         """The batch of some windows, each with its epoch."""
-        return lay_out([[self._read(number, epoch) for number in window] for epoch, window in windows], self.window)
+        return lay_out([[self._read(number, epoch) for number in window] for epoch, window in windows], self.window, self.task_weights)
 
     def _read(self, number: int, epoch: int) -> TokenSequence:
         sequence = self.shards.read(int(self.numbers[number]))
@@ -80,13 +92,14 @@ def drop_context(sequence: TokenSequence) -> TokenSequence:
     return TokenSequence(sequence.key, sequence.task, ids, ((1, length),), (moved,), sequence.caption, sequence.metadata)
 
 
-def lay_out(rows: Sequence[Sequence[TokenSequence]], window: int) -> Batch:
-    """Put sequences one behind the other into windows."""
+def lay_out(rows: Sequence[Sequence[TokenSequence]], window: int, task_weights: Mapping[str, float] = MappingProxyType({})) -> Batch:
+    """Put sequences one behind the other into windows; a window without any is all padding."""
     B = len(rows)
     tasks = tuple(sorted({sequence.task for row in rows for sequence in row}))
     ids, positions, segments, task_ids = (np.zeros((B, window), np.int64) for _ in range(4))
     targets = np.full((B, window), IGNORE_INDEX, np.int64)
     in_image = np.zeros((B, window), bool)
+    weights = np.ones((B, window), np.float32)
     num_tokens = 0
     for b, row in enumerate(rows):
         start = 0
@@ -98,6 +111,7 @@ def lay_out(rows: Sequence[Sequence[TokenSequence]], window: int) -> Batch:
             positions[b, start:] = np.arange(window - start)  # on into the padding, which belongs to the last sequence and comes behind it
             segments[b, start:] = segment
             task_ids[b, here] = tasks.index(sequence.task)
+            weights[b, here] = task_weights.get(sequence.task, 1.0)
             for image in sequence.images:
                 first = start + image.start  # this place predicts the token behind start-of-image
                 in_image[b, first : first + image_length(image.height, image.width) - 1] = True
@@ -111,8 +125,12 @@ def lay_out(rows: Sequence[Sequence[TokenSequence]], window: int) -> Batch:
         in_image_BT=torch.from_numpy(in_image),
         tasks_BT=torch.from_numpy(task_ids),
         mask_B1TT=mask,
+        weights_BT=torch.from_numpy(weights),
         tasks=tasks,
+        keys=tuple(tuple(sequence.key for sequence in row) for row in rows),
         num_tokens=num_tokens,
+        num_images=sum(len(sequence.images) for row in rows for sequence in row),
+        num_pairs=sum(len(sequence.input_ids) * (len(sequence.input_ids) + 1) // 2 for row in rows for sequence in row),
     )
 
 

@@ -6,23 +6,30 @@
       trainer.json                                             written last: step, options, and which data
 
 A folder is written under a temporary name and renamed when all of it is on the disk, so a name that ends in digits is a whole checkpoint.
+However many ranks trained, the files are the same, and any number of ranks goes on from them. What is saved is first copied into memory;
+the disk is written to in a thread while the training goes on.
 """
 
 import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import Optimizer
+from transformers import ChameleonConfig
 
-from jobs.lm.folder import save_folder
+from jobs.lm.folder import write_folder
 from jobs.lm.model import LanguageModel
+from jobs.lm.parallel import own_rows, whole
 from pipeline import paths
 from pipeline.errors import ResumeError
 
@@ -72,24 +79,70 @@ def refuse_changes(checkpoint: Path, stored: Mapping[str, Any], wanted: Mapping[
             )
 
 
-def save_checkpoint(
-    train_folder: Path,
-    progress: Progress,
-    *,
-    model: LanguageModel,
-    optimizer: Optimizer,
-    vq_weights: Mapping[str, Tensor],
-    text_tokenizer: bytes,
-    keep: int,
-) -> Path:
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A training at one step, copied to the CPU."""
+
+    progress: Progress
+    config: ChameleonConfig
+    weights: Mapping[str, Tensor]
+    moments: Mapping[str, Tensor]
+
+
+def take_snapshot(progress: Progress, model: LanguageModel, optimizer: Optimizer, *, first: bool) -> Snapshot:
+    """Copy a training. All ranks must call this together; only the first one gets something."""
+    parameters = dict(model.named_parameters())
+    weights = _gather(dict(model.state_dict()), first)
+    moments = _gather({f"{moment}.{name}": optimizer.state[p][moment] for name, p in parameters.items() for moment in MOMENTS}, first)
+    return Snapshot(progress, model.config, weights, moments)
+
+
+def _gather(tensors: Mapping[str, Tensor], first: bool) -> dict[str, Tensor]:
+    """One tensor after the other, so that no GPU ever holds two of them whole."""
+    gathered = {}
+    for name, tensor in tensors.items():
+        full = whole(tensor.detach())
+        if first:
+            gathered[name] = full.to("cpu", copy=True).contiguous()
+    return gathered
+
+
+class CheckpointWriter:
+    """Writes one checkpoint at a time, in a thread or at once; an error surfaces with the next call.
+
+    Args:
+        in_background: Whether `write` returns before the files are there.
+    """
+
+    def __init__(self, in_background: bool):
+        self._in_background = in_background
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
+        self._running: Future[Path] | None = None
+
+    def write(self, job: Callable[[], Path]) -> None:
+        """Begin the next checkpoint when the one before is whole."""
+        self.wait()
+        self._running = self._executor.submit(job)
+        if not self._in_background:
+            self.wait()
+
+    def wait(self) -> None:
+        """Until nothing is being written."""
+        if self._running is not None:
+            running, self._running = self._running, None
+            running.result()
+
+
+def save_checkpoint(train_folder: Path, snapshot: Snapshot, *, vq_weights: Mapping[str, Tensor], text_tokenizer: bytes, keep: int) -> Path:
     """Commit a checkpoint, and remove all but the newest `keep`."""
+    progress = snapshot.progress
     final = train_folder / f"step-{progress.step:06d}"
     temporary = train_folder / f"{TEMPORARY}-{progress.step:06d}"
     remove_unfinished(train_folder)
     temporary.mkdir(parents=True)
     try:
-        save_folder(temporary, model, vq_weights, text_tokenizer)
-        save_file(_moments(model, optimizer), temporary / OPTIMIZER)
+        write_folder(temporary, snapshot.config, dict(snapshot.weights) | dict(vq_weights), text_tokenizer)
+        save_file(dict(snapshot.moments), temporary / OPTIMIZER)
         (temporary / TRAINER).write_text(json.dumps({"step": progress.step, "identity": dict(progress.identity)}, indent=1) + "\n")
         for path in (*temporary.iterdir(), temporary):
             paths.sync(str(path))
@@ -113,23 +166,25 @@ def remove_unfinished(train_folder: Path) -> None:
 
 
 def load_optimizer(checkpoint: Path, model: LanguageModel, optimizer: Optimizer, step: int) -> None:
-    """Give an optimizer its moments back.
+    """Give an optimizer its moments back; a sharded model's rank reads its own rows.
 
     Raises:
         ResumeError: The file does not fit the model.
     """
-    stored = load_file(checkpoint / OPTIMIZER)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    for group in optimizer.param_groups:
-        for parameter in group["params"]:
-            name = names[id(parameter)]
-            moments = {moment: stored.get(f"{moment}.{name}") for moment in MOMENTS}
-            if any(tensor is None or tensor.shape != parameter.shape for tensor in moments.values()):
-                raise ResumeError(f"{checkpoint / OPTIMIZER}: no moments for {name}")
-            state: dict[str, Any] = {moment: tensor.to(parameter.device) for moment, tensor in moments.items() if tensor is not None}
-            optimizer.state[parameter] = {"step": parameter.new_tensor(float(step)), **state}
-
-
-def _moments(model: LanguageModel, optimizer: Optimizer) -> dict[str, Tensor]:
-    state = {name: optimizer.state[parameter] for name, parameter in model.named_parameters()}
-    return {f"{moment}.{name}": values[moment].detach().cpu().contiguous() for name, values in state.items() for moment in MOMENTS}
+    with safe_open(checkpoint / OPTIMIZER, "pt") as stored:
+        there = set(stored.keys())
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                name = names[id(parameter)]
+                device = own_rows(parameter)[1].device
+                state: dict[str, Tensor] = {"step": torch.tensor(float(step), dtype=torch.float32, device=device)}
+                for moment in MOMENTS:
+                    key = f"{moment}.{name}"
+                    if key not in there or tuple(stored.get_slice(key).get_shape()) != tuple(parameter.shape):
+                        raise ResumeError(f"{checkpoint / OPTIMIZER}: no moments for {name}")
+                    state[moment] = torch.zeros_like(parameter, requires_grad=False)
+                    rows, local = own_rows(state[moment])
+                    if len(local):
+                        local.copy_(stored.get_slice(key)[rows])
+                optimizer.state[parameter] = state

@@ -1,7 +1,11 @@
 """Residual dropout, which transformers' Chameleon leaves out: on what attention and MLP add to the residual stream.
 
-Its noise is a function of (seed, step), so that a resumed run draws what an undisturbed one would have drawn.
+Its noise is a function of (seed, step, place of the window in the global batch, branch): a resumed run draws what an undisturbed one would
+have drawn, on any number of ranks, and an activation that is computed a second time loses the same values.
 """
+
+from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -11,24 +15,36 @@ from pipeline.dice import dice
 
 
 class ResidualDropout:
-    """Dropout put on a model; `seed_step` comes before each step, and it acts while the model is in training mode."""
+    """Dropout put on a model; `seed_step` comes before each forward, and it acts while the model is in training mode."""
 
     def __init__(self, model: LanguageModel, share: float, seed: int):
         self._share = share
         self._seed = seed
         self._generator = torch.Generator(model.device)
-        for layer in model.model.layers if share else ():
+        self._step = 0
+        self._places: Sequence[int] = ()
+        for number, layer in enumerate(model.model.layers if share else ()):
             ends = (layer.input_layernorm, layer.post_attention_layernorm) if model.config.swin_norm else (layer.self_attn, layer.mlp)
-            for module in ends:
-                module.register_forward_hook(self._drop)
+            for branch, module in enumerate(ends):
+                module.register_forward_hook(partial(self._drop, 2 * number + branch))
 
-    def seed_step(self, step: int) -> None:
-        self._generator.manual_seed(dice(self._seed, str(step), "dropout").getrandbits(63))
+    def seed_step(self, step: int, places: Sequence[int]) -> None:
+        """Say what comes next.
 
-    def _drop(self, module: nn.Module, _: tuple[Tensor, ...], output: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
+        Args:
+            places: Of the batch's rows among all windows of the step.
+        """
+        self._step, self._places = step, places
+
+    def _drop(
+        self, branch: int, module: nn.Module, _: tuple[Tensor, ...], output: Tensor | tuple[Tensor, ...]
+    ) -> Tensor | tuple[Tensor, ...]:
         if not module.training:
             return output
         first = output if isinstance(output, Tensor) else output[0]
-        kept = torch.rand(first.shape, generator=self._generator, device=first.device) >= self._share
-        first = first * kept / (1 - self._share)
+        rows = []
+        for place in self._places:
+            self._generator.manual_seed(dice(self._seed, f"{self._step}\0{place}\0{branch}", "dropout").getrandbits(63))
+            rows.append(torch.rand(first.shape[1:], generator=self._generator, device=first.device))
+        first = first * (torch.stack(rows) >= self._share) / (1 - self._share)
         return first if isinstance(output, Tensor) else (first, *output[1:])

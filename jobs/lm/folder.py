@@ -7,19 +7,24 @@
 `ChameleonForConditionalGeneration.from_pretrained` reads a folder of ours, and ours reads what it saves and what is published.
 """
 
+import copy
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.distributed.device_mesh import DeviceMesh
 from transformers import ChameleonConfig
+from transformers.models.chameleon.modeling_chameleon import ChameleonRotaryEmbedding
 
 from jobs.lm.model import IMAGE_PLACEHOLDER, PLACEHOLDER_NAME, LanguageModel, empty_model
+from jobs.lm.parallel import own_rows, shard_model
 from pipeline.errors import RecipeError
 from pipeline.paths import read_bytes
 from pipeline.shards.schema import TEXT_TOKENIZER
@@ -65,23 +70,73 @@ def load_folder(folder: str, vocab: Vocab, names: Mapping[str, int], dtype: torc
     if config.tie_word_embeddings:
         weights.setdefault("lm_head.weight", weights.get("model.embed_tokens.weight", torch.empty(0)))
     model = empty_model(config)
-    own = model.state_dict()
-    _refuse(folder, "are missing", sorted(own.keys() - weights.keys()))
-    _refuse(folder, "do not belong there", sorted(weights.keys() - own.keys()))
-    _refuse(folder, "have another shape", [name for name in sorted(own) if own[name].shape != weights[name].shape])
+    _check_weights(folder, model, {name: tuple(tensor.shape) for name, tensor in weights.items()})
     model.load_state_dict(weights)
     model.to(dtype)
     return ModelFolder(model, vq_weights)
 
 
+def load_sharded(folder: str, vocab: Vocab, names: Mapping[str, int], *, mesh: DeviceMesh, dtype: torch.dtype) -> ModelFolder:
+    """Read a model folder onto many ranks as float32: each reads its own rows, and no process ever holds the whole model.
+
+    Args:
+        dtype: Of the arithmetic, as in `shard_model`.
+
+    Returns:
+        The sharded model; the weights of the VQ are with the first rank alone.
+
+    Raises:
+        RecipeError: As in `load_folder`.
+    """
+    path = Path(folder)
+    config = _load_config(path)
+    if config.tie_word_embeddings:  # a matrix that stands in two places does not outlive `to_empty`
+        loaded = load_folder(folder, vocab, names)
+        shard_model(loaded.model, mesh, dtype)
+        return loaded
+    check_vocabulary(path, config, vocab, names)
+    with torch.device("meta"):
+        model = LanguageModel(config).to(torch.float32)
+    with ExitStack() as stack:
+        places: dict[str, Any] = {}
+        for file in _weight_files(path):
+            try:
+                opened = stack.enter_context(safe_open(file, "pt"))
+            except (OSError, SafetensorError) as error:
+                raise RecipeError(f"{file}: unreadable weights ({error})") from error
+            places |= {name: opened for name in opened.keys()}  # noqa: SIM118
+        foreign = {name for name in places if name.startswith(VQ_PREFIX) or name.endswith(COMPUTED_SUFFIX)}
+        shapes = {name: tuple(opened.get_slice(name).get_shape()) for name, opened in places.items() if name not in foreign}
+        _check_weights(folder, model, shapes)
+        shard_model(model, mesh, dtype)
+        model.to_empty(device=mesh.device_type)
+        model.model.rotary_emb = ChameleonRotaryEmbedding(config).to(mesh.device_type)
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                rows, local = own_rows(parameter)
+                if len(local):
+                    local.copy_(places[name].get_slice(name)[rows])
+        vq_names = sorted(name for name in foreign if name.startswith(VQ_PREFIX) and mesh.get_local_rank() == 0)
+        return ModelFolder(model, {name: places[name].get_tensor(name) for name in vq_names})
+
+
 def save_folder(folder: Path, model: LanguageModel, vq_weights: Mapping[str, Tensor], text_tokenizer: bytes) -> None:
     """Write a model folder; it must exist."""
     state = {name: tensor.detach().to("cpu").contiguous() for name, tensor in model.state_dict().items()}
-    if model.config.tie_word_embeddings:
-        del state["lm_head.weight"]
-    save_file(state | dict(vq_weights), folder / WEIGHTS, metadata={"format": "pt"})
-    model.config.dtype = str(model.lm_head.weight.dtype).removeprefix("torch.")
-    model.config.save_pretrained(folder)
+    write_folder(folder, model.config, state | dict(vq_weights), text_tokenizer)
+
+
+def write_folder(folder: Path, config: ChameleonConfig, weights: Mapping[str, Tensor], text_tokenizer: bytes) -> None:
+    """Write a model folder from its parts; it must exist.
+
+    Args:
+        weights: By name, on the CPU, those of the VQ among them.
+    """
+    config = copy.deepcopy(config)  # a training goes on while its checkpoint is written
+    config.dtype = str(weights["lm_head.weight"].dtype).removeprefix("torch.")
+    stored = {name: tensor for name, tensor in weights.items() if not (config.tie_word_embeddings and name == "lm_head.weight")}
+    save_file(stored, folder / WEIGHTS, metadata={"format": "pt"})
+    config.save_pretrained(folder)
     (folder / TEXT_TOKENIZER).write_bytes(text_tokenizer)
 
 
@@ -115,17 +170,27 @@ def _load_config(path: Path) -> ChameleonConfig:
     return config
 
 
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    files = [path / WEIGHTS]
+def _weight_files(path: Path) -> list[Path]:
     if (path / WEIGHTS_INDEX).is_file():
-        files = [path / name for name in sorted(set(json.loads((path / WEIGHTS_INDEX).read_bytes())["weight_map"].values()))]
+        return [path / name for name in sorted(set(json.loads((path / WEIGHTS_INDEX).read_bytes())["weight_map"].values()))]
+    return [path / WEIGHTS]
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
     weights: dict[str, Tensor] = {}
-    for file in files:
+    for file in _weight_files(path):
         try:
             weights |= load_file(file)
         except (OSError, SafetensorError) as error:
             raise RecipeError(f"{file}: unreadable weights ({error})") from error
     return weights
+
+
+def _check_weights(folder: str, model: LanguageModel, found: Mapping[str, tuple[int, ...]]) -> None:
+    own = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    _refuse(folder, "are missing", sorted(own.keys() - found.keys()))
+    _refuse(folder, "do not belong there", sorted(found.keys() - own.keys()))
+    _refuse(folder, "have another shape", [name for name in sorted(own) if own[name] != found[name]])
 
 
 def _refuse(folder: str, what: str, names: list[str]) -> None:

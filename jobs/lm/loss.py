@@ -2,6 +2,9 @@
 
     loss = mean over loss tokens of  (logsumexp(logits) - logits[target])  +  z * logsumexp(logits)²
 
+The mean is over the loss tokens of a whole step, each with its task's weight, however many parts and ranks the step is divided into: the
+parts' losses and gradients add up to the step's.
+
 The gradient of a sum of such terms is known in closed form, so each chunk's is computed while its logits are at hand, and nothing is
 computed twice. Where a position is restricted to some ids, logits and logsumexp run over these alone.
 
@@ -25,30 +28,43 @@ CHUNK_LOGITS = 1 << 24  # at once: 64 MiB; on a CPU smaller chunks were slower, 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A batch's loss."""
+    """What a batch adds to the loss of its step."""
 
     total: Tensor  # scalar with a gradient: what is minimised
-    cross_entropy: Tensor  # scalar: mean over loss tokens
-    z: Tensor  # scalar: mean squared log-partition, without its weight
+    cross_entropy: Tensor  # scalar: its first part; the mean over loss tokens where the batch is the whole step
+    z: Tensor  # scalar: squared log-partition, without its weight, in the same mean
     token_losses_N: Tensor  # cross entropy of each loss token
     tasks_N: Tensor  # index into the batch's tasks
 
 
-def batch_loss(hidden_BTD: Tensor, head_VD: Tensor, batch: Batch, *, z_loss: float, image_ids: Tensor | None = None) -> Loss:
-    """The loss of a batch, its mean taken over all its loss tokens.
+def batch_loss(
+    hidden_BTD: Tensor,
+    head_VD: Tensor,
+    batch: Batch,
+    *,
+    z_loss: float,
+    image_ids: Tensor | None = None,
+    step_weight: float | None = None,
+) -> Loss:
+    """The loss of a batch.
 
     Args:
         hidden_BTD: Its dtype is that of the matrix products; everything else is float32.
         head_VD: The rows of the head, float32.
         z_loss: Weight of the mean squared log-partition.
         image_ids: What may stand in an image behind start-of-image; None leaves images unrestricted.
+        step_weight: `Batch.weight` of the whole step, of which this batch is a part; None where it is the whole.
     """
     takes_loss = batch.targets_BT != IGNORE_INDEX
     hidden, targets = hidden_BTD[takes_loss], batch.targets_BT[takes_loss]
     in_image = batch.in_image_BT[takes_loss] if image_ids is not None else torch.zeros_like(targets, dtype=torch.bool)
     rows = image_ids if image_ids is not None else targets[:0]
-    total, token_losses, log_partitions = _ChunkedLoss.apply(hidden, head_VD, targets, in_image, rows, z_loss, torch.is_grad_enabled())
-    return Loss(total, token_losses.mean(), log_partitions.square().mean(), token_losses, batch.tasks_BT[takes_loss])
+    shares = batch.weights_BT[takes_loss] / (step_weight if step_weight is not None else batch.weight or 1.0)
+    total, token_losses, log_partitions = _ChunkedLoss.apply(
+        hidden, head_VD, targets, in_image, rows, shares, z_loss, torch.is_grad_enabled()
+    )
+    cross_entropy, z = (token_losses * shares).sum(), (log_partitions.square() * shares).sum()
+    return Loss(total, cross_entropy, z, token_losses, batch.tasks_BT[takes_loss])
 
 
 def image_token_ids(codes: tuple[int, ...], sizes: tuple[int, ...], end_of_row: int, end_of_image: int) -> Tensor:
@@ -61,7 +77,15 @@ class _ChunkedLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor, restricted_N: Tensor, rows_R: Tensor, z_loss: float, wants: bool
+        ctx: Any,
+        hidden_ND: Tensor,
+        head_VD: Tensor,
+        targets_N: Tensor,
+        restricted_N: Tensor,
+        rows_R: Tensor,
+        shares_N: Tensor,
+        z_loss: float,
+        wants: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         N = len(targets_N)
         losses, log_partitions = (torch.empty(N, dtype=torch.float32, device=hidden_ND.device) for _ in range(2))
@@ -89,8 +113,9 @@ class _ChunkedLoss(torch.autograd.Function):
                 losses[chunk] = (log_partition - target_logit)[:, 0]
                 log_partitions[chunk] = log_partition[:, 0]
                 if grad is not None and grad_hidden is not None:
-                    slope = weights.mul_((1 + 2 * z_loss * log_partition) / (partition * N))
-                    slope.scatter_add_(1, target, torch.full_like(target, -1 / N, dtype=slope.dtype))
+                    share = shares_N[chunk, None]
+                    slope = weights.mul_((1 + 2 * z_loss * log_partition) * share / partition)
+                    slope.scatter_add_(1, target, -share)
                     slope = slope.to(hidden.dtype)
                     grad_hidden[chunk] = slope @ head
                     if slope.dtype == grad.dtype:
@@ -102,12 +127,12 @@ class _ChunkedLoss(torch.autograd.Function):
         if wants:
             ctx.save_for_backward(grad_hidden, grad_head)
         ctx.mark_non_differentiable(losses, log_partitions)
-        return losses.mean() + z_loss * log_partitions.square().mean(), losses, log_partitions
+        return ((losses + z_loss * log_partitions.square()) * shares_N).sum(), losses, log_partitions
 
     @staticmethod
     def backward(ctx: Any, grad_loss: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         grad_hidden, grad_head = ctx.saved_tensors
-        return grad_hidden * grad_loss, grad_head * grad_loss, None, None, None, None, None
+        return grad_hidden * grad_loss, grad_head * grad_loss, None, None, None, None, None, None
 
 
 def _places(rows_R: Tensor, targets_N: Tensor, restricted: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """The `[train]` and `[sample]` tables of a recipe. Loads no library: a recipe is checked on a login node."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pipeline.errors import RecipeError
@@ -19,7 +19,8 @@ class TrainOptions:
     intermediate_size: int = 0  # of a new model's MLP; 0 takes 8/3 of hidden_size, rounded up to a multiple of 32
     swin_norm: bool = False  # of a new model: norms behind attention and MLP, as in Chameleon 34B
     steps: int = 1000  # optimizer steps in all
-    batch_size: int = 32  # windows a step
+    batch_size: int = 32  # windows a step, over all processes
+    micro_batch: int = 0  # windows that one process computes at once, their gradients add up; 0: all of its part
     window: int = 0  # tokens of a window; whole sequences are packed into it, none is cut; 0 takes the longest sequence
     learning_rate: float = 1e-3  # for a small model from scratch; the paper's 2e-5 is for fine-tuning the 7B
     warmup: int = 20  # steps of linear rise
@@ -31,6 +32,7 @@ class TrainOptions:
     grad_clip: float = 1.0  # norm of the gradient; the paper's trainer has 4.0
     z_loss: float = 1e-5  # weight of the mean squared log-partition
     dropout: float = 0.0  # of both residual branches of a layer, in [0, 1); the paper's is 0.05
+    task_weights: dict[str, float] = field(default_factory=dict)  # what a loss token counts, by task; 1 where a task is not named
     context_drop: float = 0.1  # share of single-image text-to-image sequences trained without their prompt, for guidance
     restrict_image_logits: bool = (
         False  # inside images the softmax runs over image ids alone, as the sampler's: far cheaper for a small model
@@ -39,7 +41,11 @@ class TrainOptions:
     eval_every: int = 200  # steps between held-out losses
     checkpoint_every: int = 500  # steps
     keep: int = 2  # checkpoints that stay, the newest
+    async_checkpoint: bool = True  # write to the disk while the training goes on; needs memory for one copy of weights and moments
     log_every: int = 10  # steps between lines of log.jsonl
+    activation_checkpointing: bool = False  # a layer's activations are computed again instead of kept: less memory, a third more work
+    compile: bool = False  # torch.compile, layer by layer; takes a minute or more at the start
+    peak_tflops: float = 0.0  # of one device, for the MFU in the log; 0 looks the GPU up, and an unknown one has no MFU
     dtype: Literal["float32", "bfloat16"] = "float32"  # of the arithmetic; weights and optimizer are float32
     device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: the GPU where there is one
     threads: int = 0  # of the CPU; 0 leaves it to torch. The same number gives the same bits
@@ -48,7 +54,7 @@ class TrainOptions:
         positive = ("hidden_size", "num_layers", "num_heads", "steps", "batch_size", "eval_every", "checkpoint_every", "keep", "log_every")
         for name in positive:
             _check(getattr(self, name) > 0, f"train.{name}", "above 0", getattr(self, name))
-        for name in ("intermediate_size", "window", "warmup", "weight_decay", "z_loss", "threads"):
+        for name in ("intermediate_size", "window", "micro_batch", "warmup", "weight_decay", "z_loss", "threads", "peak_tflops"):
             _check(getattr(self, name) >= 0, f"train.{name}", "0 or more", getattr(self, name))
         for name in ("learning_rate", "grad_clip"):
             _check(getattr(self, name) > 0, f"train.{name}", "above 0", getattr(self, name))
@@ -56,6 +62,8 @@ class TrainOptions:
             _check(0 <= getattr(self, name) < 1, f"train.{name}", "at least 0 and below 1", getattr(self, name))
         for name in ("final_fraction", "context_drop"):
             _check(0 <= getattr(self, name) <= 1, f"train.{name}", "from 0 to 1", getattr(self, name))
+        for task, weight in self.task_weights.items():
+            _check(weight >= 0, f"train.task_weights.{task}", "0 or more", weight)
         divides = self.hidden_size % (2 * self.num_heads) == 0
         _check(divides, "train.hidden_size", f"an even number for each of {self.num_heads} heads", self.hidden_size)
 

@@ -1,12 +1,14 @@
-"""The training loop: batches in, checkpoints and a log out. One process, one device.
+"""The training loop: batches in, checkpoints and a log out; on one process or many.
 
 The state of a run is its step, the weights and the optimizer's moments: batches, context drop and dropout are functions of (seed, step), so
-a resumed run on the same CPU continues bit for bit.
+a resumed run on the same CPU continues bit for bit, and one on another number of processes with the same batches.
 """
 
 import math
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from torch.optim import AdamW
 
 from jobs.lm.batches import Batch
 from jobs.lm.checkpoint import (
+    CheckpointWriter,
     Progress,
     find_checkpoints,
     load_optimizer,
@@ -23,19 +26,26 @@ from jobs.lm.checkpoint import (
     refuse_changes,
     remove_unfinished,
     save_checkpoint,
+    take_snapshot,
 )
 from jobs.lm.dropout import ResidualDropout
-from jobs.lm.folder import ModelFolder, load_folder, read_names
+from jobs.lm.flops import peak_flops, work_of
+from jobs.lm.folder import ModelFolder, load_folder, load_sharded, read_names
+from jobs.lm.identity import identity
+from jobs.lm.layers import compile_layers, recompute_activations
 from jobs.lm.loss import Loss, batch_loss, image_token_ids
+from jobs.lm.meters import Clock, Tally, Totals, keys_digest
 from jobs.lm.model import LanguageModel, choose_device, count_parameters, new_config, new_model
+from jobs.lm.optimizer import learning_rate, make_optimizer
 from jobs.lm.options import TrainOptions
+from jobs.lm.parallel import ALONE, Ranks, release, shard_model, whole
+from jobs.lm.plan import Window
 from jobs.lm.train_data import TrainData
 from jobs.lm.train_log import LOG, append_log, rewind_log
-from pipeline.errors import MgptError
+from pipeline.errors import MgptError, RecipeError
 from pipeline.paths import read_bytes
 
-FREE = ("steps", "eval_every", "checkpoint_every", "keep", "log_every", "device", "threads")  # may change between runs of one training
-SECONDS_BETWEEN_LINES = 10.0
+EMPTY: Sequence[tuple[int, Window]] = ((0, ()),)  # one window of padding
 
 
 @dataclass
@@ -50,6 +60,8 @@ class Trainer:
     vq_weights: dict[str, Tensor]
     optimizer: AdamW
     step: int  # done so far
+    ranks: Ranks
+    tasks: tuple[str, ...]  # of all sequences
 
     def run(self) -> None:
         """Do the steps that are left.
@@ -57,105 +69,153 @@ class Trainer:
         Raises:
             MgptError: The loss is no number any more.
         """
-        options = self.options
-        rewind_log(self.folder / LOG, self.step)
-        dropout = ResidualDropout(self.model, options.dropout, self.seed)
-        maker = self.data.maker()
-        clock = _Clock(self.step)
-        self.model.train()
-        while self.step < options.steps:
-            batch = maker.make(self.data.plan.step(self.step))
-            dropout.seed_step(self.step)
-            loss, norm = self._take_step(batch)
-            self.step += 1
-            last = self.step == options.steps
-            clock.tokens += batch.num_tokens
-            if self.step % options.log_every == 0 or last:
-                self._log(batch, loss, norm, clock)
-            if len(self.data.held_out) and (self.step % options.eval_every == 0 or last):
-                append_log(self.folder / LOG, {"step": self.step} | self.held_out_loss())
-                clock.restart()
-            if self.step % options.checkpoint_every == 0 or last:
-                self._check(loss)
-                self._save()
-                clock.restart()
+        if self.ranks.first:
+            rewind_log(self.folder / LOG, self.step)
+        writer = CheckpointWriter(self.options.async_checkpoint)
+        try:
+            self._loop(writer)
+        finally:
+            writer.wait()
+        self.ranks.wait()
 
     def held_out_loss(self) -> dict[str, Any]:
         """The mean cross entropy over all held-out loss tokens, and by task."""
         data, size = self.data, self.options.batch_size
-        maker = data.held_out_maker()
         windows = [(0, window) for window in data.held_out_windows]
-        sums = _TaskSums()
+        tally = Tally(self.tasks)
         self.model.eval()
         with torch.no_grad():
             for start in range(0, len(windows), size):
-                batch = maker.make(windows[start : start + size])
-                sums.add(batch, self._loss(batch))
+                for rows in self._parts(windows[start : start + size]):
+                    batch = data.held_out_maker().make(rows)
+                    tally.add(batch, self._loss(batch, 1.0))
+        release(self.model)
         self.model.train()
-        return {"held_out_loss": sums.mean(), "held_out_loss_by_task": sums.by_task()}
+        totals = tally.summed(self.ranks)
+        return {"held_out_loss": totals.mean(), "held_out_loss_by_task": totals.by_task()}
 
-    def _take_step(self, batch: Batch) -> tuple[Loss, Tensor]:
+    def _loop(self, writer: CheckpointWriter) -> None:
+        options = self.options
+        dropout = ResidualDropout(self.model, options.dropout, self.seed)
+        maker = replace(self.data.maker(), task_weights=options.task_weights)
+        clock = self._clock()
+        self.model.train()
+        while self.step < options.steps:
+            started = time.monotonic()
+            parts = self._parts(self.data.plan.step(self.step))
+            batches = [maker.make(rows) for rows in parts]
+            clock.count(batches, time.monotonic() - started)
+            losses, norm = self._take_step(batches, dropout)
+            self.step += 1
+            last = self.step == options.steps
+            logs, saves = (self.step % every == 0 or last for every in (options.log_every, options.checkpoint_every))
+            if logs or saves:
+                totals = self._totals(batches, losses)
+            if logs:
+                self._log(totals, norm, batches, clock)
+            if len(self.data.held_out) and (self.step % options.eval_every == 0 or last):
+                self._append({"step": self.step} | self.held_out_loss())
+                clock.restart()
+            if saves:
+                self._save(writer)
+                clock.restart()
+
+    def _clock(self) -> Clock:
+        options, device = self.options, self.model.device
+        rows = self.model.config.vocab_size if self._image_ids is None else len(self._image_ids)  # at least: text has the whole head
+        return Clock(work_of(self.model, rows), peak_flops(options.peak_tflops, options.dtype, device))
+
+    @cached_property
+    def _image_ids(self) -> Tensor | None:
+        vocab = self.data.vocab
+        if not self.options.restrict_image_logits:
+            return None
+        return image_token_ids(vocab.codes, vocab.sizes, vocab.end_of_row, vocab.end_of_image).to(self.model.device)
+
+    def _parts(self, windows: Sequence[tuple[int, Window]]) -> list[Sequence[tuple[int, Window]]]:
+        """This rank's windows in as many parts as every rank has: they work layer by layer together, and one must not stop earlier."""
+        most = -(-len(windows) // self.ranks.size)
+        size = self.options.micro_batch or most
+        own = self.ranks.share(windows)
+        return [own[start : start + size] or EMPTY for start in range(0, most, size)]
+
+    def _take_step(self, batches: Sequence[Batch], dropout: ResidualDropout) -> tuple[list[Loss], Tensor]:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.options, self.step)
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self._loss(batch)
-        loss.total.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.grad_clip)
+        weight = self.ranks.sum(torch.tensor([batch.weight for batch in batches], dtype=torch.float64).sum()).item() or 1.0
+        losses = []
+        place = self.ranks.rank
+        for batch in batches:
+            rows = len(batch.ids_BT)
+            dropout.seed_step(self.step, [place + row * self.ranks.size for row in range(rows)])
+            place += rows * self.ranks.size
+            loss = self._loss(batch, weight)
+            (loss.total * self.ranks.size).backward()  # gradients are averaged over ranks, and the parts of the loss want to be summed
+            losses.append(loss)
+        norm = whole(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.grad_clip))
         self.optimizer.step()
-        return loss, norm
+        return losses, norm
 
-    def _loss(self, batch: Batch) -> Loss:
+    def _loss(self, batch: Batch, step_weight: float) -> Loss:
         batch = batch.to(self.model.device)
         dtype = getattr(torch, self.options.dtype)
         with torch.autocast(self.model.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
             hidden = self.model(batch.ids_BT, batch.position_ids_BT, batch.mask_B1TT)
-        vocab = self.data.vocab
-        image_ids = None
-        if self.options.restrict_image_logits:
-            image_ids = image_token_ids(vocab.codes, vocab.sizes, vocab.end_of_row, vocab.end_of_image).to(self.model.device)
-        return batch_loss(hidden.to(dtype), self.model.lm_head.weight, batch, z_loss=self.options.z_loss, image_ids=image_ids)
+        head, z_loss = self.model.lm_head.weight, self.options.z_loss
+        return batch_loss(hidden.to(dtype), head, batch, z_loss=z_loss, image_ids=self._image_ids, step_weight=step_weight)
 
-    def _log(self, batch: Batch, loss: Loss, norm: Tensor, clock: "_Clock") -> None:
-        self._check(loss)
-        sums = _TaskSums()
-        sums.add(batch, loss)
+    def _totals(self, batches: Sequence[Batch], losses: Sequence[Loss]) -> Totals:
+        tally = Tally(self.tasks)
+        for batch, loss in zip(batches, losses, strict=True):
+            tally.add(batch, loss)
+        totals = tally.summed(self.ranks)
+        if not math.isfinite(totals.loss):
+            rate = self.options.learning_rate
+            raise MgptError(f"the loss at step {self.step} is {totals.loss}; train.learning_rate {rate} may be too high")
+        return totals
+
+    def _log(self, totals: Totals, norm: Tensor, batches: Sequence[Batch], clock: Clock) -> None:
         values = {
             "step": self.step,
-            "loss": loss.total.item(),
-            "cross_entropy": loss.cross_entropy.item(),
-            "z_loss": self.options.z_loss * loss.z.item(),
-            "loss_by_task": sums.by_task(),
+            "loss": totals.loss,
+            "cross_entropy": totals.cross_entropy,
+            "z_loss": self.options.z_loss * totals.z,
+            "loss_by_task": totals.by_task(),
             "grad_norm": norm.item(),
             "learning_rate": learning_rate(self.options, self.step - 1),
-            "tokens": batch.num_tokens,
-            "loss_tokens": len(loss.token_losses_N),
-            "padding": 1 - batch.num_tokens / batch.ids_BT.numel(),
-            "tokens_per_second": clock.rate(),
-        }
-        append_log(self.folder / LOG, values)
-        if clock.speak() or self.step == self.options.steps:
-            rate = values["tokens_per_second"]
-            print(f"step {self.step} of {self.options.steps}, loss {values['loss']:.4f}, {rate:,.0f} tokens/s", flush=True)
+            "tokens": totals.num_tokens,
+            "loss_tokens": totals.num_loss_tokens,
+            "padding": 1 - totals.num_tokens / totals.num_positions,
+            "keys_digest": keys_digest(batches, self.options.batch_size, self.ranks),
+        } | clock.rates(self.ranks)
+        self._append(values)
+        if self.ranks.first and (clock.speak() or self.step == self.options.steps):
+            mfu = f", MFU {values['mfu']:.1%}" if "mfu" in values else ""
+            rates = f"{values['tokens_per_second']:,.0f} tokens/s, {values['images_per_second']:,.1f} images/s{mfu}"
+            print(f"step {self.step} of {self.options.steps}, loss {totals.loss:.4f}, {rates}", flush=True)
         clock.restart()
 
-    def _check(self, loss: Loss) -> None:
-        if not math.isfinite(loss.total.item()):
-            rate = self.options.learning_rate
-            raise MgptError(f"the loss at step {self.step} is {loss.total.item()}; train.learning_rate {rate} may be too high")
+    def _append(self, values: dict[str, Any]) -> None:
+        if self.ranks.first:
+            append_log(self.folder / LOG, values)
 
-    def _save(self) -> None:
-        save_checkpoint(
-            self.folder,
-            Progress(self.step, identity(self.options, self.data, self.seed)),
-            model=self.model,
-            optimizer=self.optimizer,
-            vq_weights=self.vq_weights,
-            text_tokenizer=read_bytes(self.data.shards.text_tokenizer),
-            keep=self.options.keep,
-        )
+    def _save(self, writer: CheckpointWriter) -> None:
+        writer.wait()  # else two copies might lie in memory
+        progress = Progress(self.step, identity(self.options, self.data, self.seed))
+        snapshot = take_snapshot(progress, self.model, self.optimizer, first=self.ranks.first)
+        if not self.ranks.first:
+            return
+
+        def write() -> Path:
+            tokenizer = read_bytes(self.data.shards.text_tokenizer)
+            keep = self.options.keep
+            return save_checkpoint(self.folder, snapshot, vq_weights=self.vq_weights, text_tokenizer=tokenizer, keep=keep)
+
+        writer.write(write)
 
 
-def load_trainer(data: TrainData, options: TrainOptions, *, seed: int, folder: Path, max_tokens: int) -> Trainer:
+def load_trainer(data: TrainData, options: TrainOptions, *, seed: int, folder: Path, max_tokens: int, ranks: Ranks = ALONE) -> Trainer:
     """Begin a training, or go on from its last checkpoint.
 
     Args:
@@ -163,31 +223,51 @@ def load_trainer(data: TrainData, options: TrainOptions, *, seed: int, folder: P
         max_tokens: The longest sequence that a new model shall ever see.
 
     Raises:
-        RecipeError: The model to start from is none, or has another vocabulary.
+        RecipeError: The model to start from is none, or has another vocabulary, or a weight is for a task that the data has not.
         ResumeError: The folder holds a training with other options or other data.
     """
     if options.threads:
         torch.set_num_threads(options.threads)
-    remove_unfinished(folder)
-    names = read_names(data.shards.text_tokenizer)
+    tasks = tuple(sorted(data.shards.index["task"].unique().to_pylist()))
+    if unknown := sorted(options.task_weights.keys() - set(tasks)):
+        raise RecipeError(f"train.task_weights: {unknown[0]!r} is no task of the token shards, which have {', '.join(tasks)}")
+    if ranks.first:
+        remove_unfinished(folder)
+    ranks.wait()
     checkpoints = find_checkpoints(folder)
     step = 0
     if checkpoints:
         progress = load_progress(checkpoints[-1])
         refuse_changes(checkpoints[-1], progress.identity, identity(options, data, seed))
         step = progress.step
-        loaded = load_folder(str(checkpoints[-1]), data.vocab, names)
-    elif options.init:
-        loaded = load_folder(options.init, data.vocab, names)
-    else:
-        loaded = ModelFolder(new_model(options, data.vocab, names, max_tokens=max_tokens, seed=seed), {})
-    config = loaded.model.config
-    config.max_position_embeddings = max(config.max_position_embeddings, data.plan.window)
-    model = loaded.model.to(choose_device(options.device))
+    loaded = _load_model(str(checkpoints[-1]) if checkpoints else options.init, data, options, seed, max_tokens, ranks)
+    model = loaded.model
+    model.config.max_position_embeddings = max(model.config.max_position_embeddings, data.plan.window)
+    if options.activation_checkpointing:
+        recompute_activations(model)
+    if options.compile:
+        compile_layers(model)
     optimizer = make_optimizer(model, options)
     if checkpoints:
         load_optimizer(checkpoints[-1], model, optimizer, step)
-    return Trainer(data, options, seed, folder, model, dict(loaded.vq_weights), optimizer, step)
+    return Trainer(data, options, seed, folder, model, dict(loaded.vq_weights), optimizer, step, ranks, tasks)
+
+
+def _load_model(start: str, data: TrainData, options: TrainOptions, seed: int, max_tokens: int, ranks: Ranks) -> ModelFolder:
+    """From a folder, or new where `start` is empty; on its device, and sharded where there are many ranks."""
+    names = read_names(data.shards.text_tokenizer)
+    dtype = getattr(torch, options.dtype)
+    if start and ranks.mesh is not None:
+        return load_sharded(start, data.vocab, names, mesh=ranks.mesh, dtype=dtype)
+    if start:
+        loaded = load_folder(start, data.vocab, names)
+    else:
+        loaded = ModelFolder(new_model(options, data.vocab, names, max_tokens=max_tokens, seed=seed), {})
+    if ranks.mesh is not None:
+        shard_model(loaded.model, ranks.mesh, dtype)
+        return loaded
+    loaded.model.to(choose_device(options.device))
+    return loaded
 
 
 def describe(data: TrainData, options: TrainOptions, max_tokens: int) -> str:
@@ -209,70 +289,3 @@ def describe(data: TrainData, options: TrainOptions, max_tokens: int) -> str:
             f"epochs      {options.steps * options.batch_size / windows:.1f}",
         ]
     )
-
-
-def make_optimizer(model: LanguageModel, options: TrainOptions) -> AdamW:
-    """AdamW; weight decay pulls at matrices only, not at embeddings, head and norms, whose rows would fade where a token is rare."""
-    decayed = [parameter for name, parameter in model.named_parameters() if name.endswith("proj.weight")]
-    rest = [parameter for name, parameter in model.named_parameters() if not name.endswith("proj.weight")]
-    groups = [{"params": decayed, "weight_decay": options.weight_decay}, {"params": rest, "weight_decay": 0.0}]
-    return AdamW(groups, lr=options.learning_rate, betas=(options.beta1, options.beta2), fused=True)
-
-
-def learning_rate(options: TrainOptions, step: int) -> float:
-    """Of a step, counted from 0."""
-    if step < options.warmup:
-        return options.learning_rate * (step + 1) / options.warmup
-    if options.schedule == "constant":
-        return options.learning_rate
-    done = (step - options.warmup) / max(options.steps - options.warmup, 1)
-    share = options.final_fraction + (1 - options.final_fraction) * (1 + math.cos(math.pi * min(done, 1.0))) / 2
-    return options.learning_rate * share
-
-
-def identity(options: TrainOptions, data: TrainData, seed: int) -> dict[str, Any]:
-    """What a training must not change on its way."""
-    own = {f"train.{name}": value for name, value in asdict(options).items() if name not in FREE}
-    return own | {"seed": seed, "vocabulary": data.vocab.fingerprint, "token shards": data.fingerprint}
-
-
-class _TaskSums:
-    """Cross entropy, summed by task."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, tuple[float, int]] = {}
-
-    def add(self, batch: Batch, loss: Loss) -> None:
-        sums = torch.bincount(loss.tasks_N, weights=loss.token_losses_N.double(), minlength=len(batch.tasks)).tolist()
-        counts = torch.bincount(loss.tasks_N, minlength=len(batch.tasks)).tolist()
-        for task, add, count in zip(batch.tasks, sums, counts, strict=True):
-            before = self._sums.get(task, (0.0, 0))
-            self._sums[task] = (before[0] + add, before[1] + count)
-
-    def mean(self) -> float:
-        return sum(total for total, _ in self._sums.values()) / max(sum(count for _, count in self._sums.values()), 1)
-
-    def by_task(self) -> dict[str, float]:
-        return {task: total / count for task, (total, count) in sorted(self._sums.items()) if count}
-
-
-class _Clock:
-    """Tokens a second between two lines of the log; evaluation and saving do not count."""
-
-    def __init__(self, step: int) -> None:
-        self._spoke = -math.inf
-        self.restart()
-
-    def restart(self) -> None:
-        self._started, self.tokens = time.monotonic(), 0
-
-    def rate(self) -> float:
-        return self.tokens / max(time.monotonic() - self._started, 1e-9)
-
-    def speak(self) -> bool:
-        """Whether it is time for a line on the terminal."""
-        now = time.monotonic()
-        if now - self._spoke < SECONDS_BETWEEN_LINES:
-            return False
-        self._spoke = now
-        return True

@@ -17,7 +17,7 @@ def test_what_the_branches_add_is_dropped_for_the_asked_share(swin_norm):
     added: list[torch.Tensor] = []
     for layer in model.model.layers:
         layer.register_forward_hook(lambda module, inputs, output: added.append(output[0] - inputs[0]))
-    dropout.seed_step(0)
+    dropout.seed_step(0, range(2))
     with torch.no_grad():
         model(IDS, POSITIONS)
     zeros = torch.stack([(change == 0).float().mean() for change in added])
@@ -30,8 +30,8 @@ def test_the_mean_stays():
     dropout = ResidualDropout(model, 0.5, seed=1)
     drawn = []
     for step in range(400):
-        dropout.seed_step(step)
-        drawn.append(dropout._drop(model, (), torch.ones(4, 5)))
+        dropout.seed_step(step, range(4))
+        drawn.append(dropout._drop(0, model, (), torch.ones(4, 5)))
     assert torch.stack(drawn).mean() == pytest.approx(1, abs=0.05)
     assert set(torch.stack(drawn).flatten().tolist()) == {0.0, 2.0}
 
@@ -41,7 +41,7 @@ def test_a_step_has_its_own_noise_and_always_the_same():
     dropout = ResidualDropout(model, 0.2, seed=1)
 
     def run(step: int) -> torch.Tensor:
-        dropout.seed_step(step)
+        dropout.seed_step(step, range(2))
         with torch.no_grad():
             return model(IDS, POSITIONS)
 
@@ -56,6 +56,7 @@ def test_evaluation_and_a_share_of_0_drop_nothing():
         ResidualDropout(plain.train(), 0.0, seed=1)
         assert torch.equal(plain(IDS, POSITIONS), wanted)
         model = tiny_model()
-        ResidualDropout(model, 0.5, seed=1)
+        dropout = ResidualDropout(model, 0.5, seed=1)
         assert torch.equal(model.eval()(IDS, POSITIONS), wanted)
+        dropout.seed_step(0, range(2))
         assert not torch.equal(model.train()(IDS, POSITIONS), wanted)

@@ -57,6 +57,73 @@ def test_gradients_are_those_of_autograd_whatever_the_chunk(monkeypatch, chunk, 
         assert want.abs().max() > 1e-3
 
 
+def test_packed_windows_give_the_loss_and_the_gradients_of_separate_sequences():
+    sequences = mixed_sequences(8)
+    packed = lay_out([sequences[:3], sequences[3:4], sequences[4:8]], 260)
+    separate = lay_out([[sequence] for sequence in sequences], 110)
+    results = []
+    for batch in (packed, separate):
+        model = tiny_model()
+        hidden = model(batch.ids_BT, batch.position_ids_BT, batch.mask_B1TT)
+        loss = batch_loss(hidden, model.lm_head.weight, batch, z_loss=1e-5)
+        loss.total.backward()
+        results.append((loss.total.item(), {name: parameter.grad for name, parameter in model.named_parameters()}))
+    assert results[0][0] == pytest.approx(results[1][0], abs=1e-5)
+    for name, gradient in results[0][1].items():
+        assert gradient.abs().max() > 0, name
+        assert torch.allclose(gradient, results[1][1][name], rtol=0, atol=1e-5), name
+
+
+def test_gradients_are_those_of_the_references_formula():
+    """Mean cross entropy over valid shifted positions and 1e-5 times the mean of squared log-partitions, by autograd on whole logits."""
+    sequences = mixed_sequences(8)
+    batch = lay_out([[sequence] for sequence in sequences], 110)
+    gradients = []
+    for ours in (True, False):
+        model = tiny_model()
+        hidden = model(batch.ids_BT, batch.position_ids_BT)
+        head = model.lm_head.weight
+        total = (
+            batch_loss(hidden, head, batch, z_loss=1e-5).total if ours else plain_loss(hidden, head, batch, z_loss=1e-5, restricted=False)
+        )
+        total.backward()
+        gradients.append({name: parameter.grad for name, parameter in model.named_parameters()})
+    assert all(torch.allclose(gradients[0][name], gradients[1][name], rtol=0, atol=1e-5) for name in gradients[0])
+
+
+@pytest.mark.parametrize("task_weights", [{}, {"depth": 3.0, "text_only": 0.0}])
+def test_the_parts_of_a_step_add_up_to_it(task_weights):
+    sequences, model = mixed_sequences(8), tiny_model()
+    parts = [[sequences[:3]], [sequences[3:4], sequences[4:8]], [()]]
+    whole_step = lay_out([row for part in parts for row in part], 260, task_weights)
+    results = []
+    for batches in ([whole_step], [lay_out(part, 260, task_weights) for part in parts]):
+        model.zero_grad(set_to_none=True)
+        weight = sum(batch.weight for batch in batches)
+        total = 0.0
+        for batch in batches:
+            hidden = model(batch.ids_BT, batch.position_ids_BT, batch.mask_B1TT)
+            loss = batch_loss(hidden, model.lm_head.weight, batch, z_loss=1e-3, step_weight=weight)
+            loss.total.backward()
+            total += loss.total.item()
+        results.append((total, [parameter.grad.clone() for parameter in model.parameters()]))
+    assert results[0][0] == pytest.approx(results[1][0], abs=1e-5)
+    assert all(torch.allclose(a, b, rtol=0, atol=1e-5) for a, b in zip(results[0][1], results[1][1], strict=True))
+
+
+def test_a_tasks_weight_is_what_its_tokens_count_in_the_mean():
+    sequences = mixed_sequences(8)
+    weights = {"depth": 3.0, "text_only": 0.0}
+    batch = lay_out([[sequence] for sequence in sequences], 110, weights)
+    torch.manual_seed(0)
+    hidden, head = torch.randn(8, 110, 8), torch.randn(VOCAB.size, 8)
+    loss = batch_loss(hidden, head, batch, z_loss=0.0)
+    counts = torch.tensor([weights.get(batch.tasks[task], 1.0) for task in loss.tasks_N])
+    assert loss.total.item() == pytest.approx(((loss.token_losses_N * counts).sum() / counts.sum()).item(), rel=1e-5)
+    assert batch.weight == pytest.approx(counts.sum().item())
+    assert loss.total.item() != pytest.approx(loss.token_losses_N.mean().item(), rel=1e-3)
+
+
 def test_restricted_positions_know_only_what_an_image_can_hold():
     batch = mixed_batch()
     hidden, head = torch.randn(3, 260, 8), torch.randn(VOCAB.size, 8)

@@ -15,6 +15,8 @@ from pipeline.errors import RecipeError
     [
         ({"steps": 0}, r"train\.steps: above 0"),
         ({"batch_size": -1}, r"train\.batch_size: above 0"),
+        ({"micro_batch": -1}, r"train\.micro_batch: 0 or more"),
+        ({"task_weights": {"depth": -1.0}}, r"train\.task_weights\.depth: 0 or more"),
         ({"window": -1}, r"train\.window: 0 or more"),
         ({"learning_rate": 0.0}, r"train\.learning_rate: above 0"),
         ({"dropout": 1.0}, r"train\.dropout: at least 0 and below 1"),

@@ -1,5 +1,6 @@
 """Training: the loss goes down, and a resumed run is the undisturbed one."""
 
+import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -19,6 +20,8 @@ from pipeline.errors import MgptError, RecipeError, ResumeError
 from tests.jobs.lm.tiny import OPTIONS, mixed_sequences, text_to_image_sequences, tiny_model, write_mixed
 from tests.token_output import TEXT_TOKENIZER_PATH, write_output
 
+TIMED = ("mfu", "tokens_per_second", "images_per_second", "data_wait", "memory_bytes")
+
 
 def begin(output: Path, options: TrainOptions = OPTIONS, seed: int = 7, folder: str = "train") -> Trainer:
     data = open_data(str(output), options, seed)
@@ -28,7 +31,7 @@ def begin(output: Path, options: TrainOptions = OPTIONS, seed: int = 7, folder: 
 def train(output: Path, options: TrainOptions = OPTIONS, seed: int = 7, folder: str = "train") -> list[dict]:
     trainer = begin(output, options, seed, folder)
     trainer.run()
-    return [{name: value for name, value in line.items() if name != "tokens_per_second"} for line in read_log(output / folder / LOG)]
+    return [{name: value for name, value in line.items() if name not in TIMED} for line in read_log(output / folder / LOG)]
 
 
 def test_a_hundred_steps_on_four_sequences_lower_the_loss_clearly(tmp_path):
@@ -157,6 +160,102 @@ def test_a_loss_that_is_no_number_stops_the_run_before_it_is_saved(tmp_path):
     with pytest.raises(MgptError, match="the loss at step 1 is nan"):
         trainer.run()
     assert not find_checkpoints(output / "train")
+
+
+def test_a_step_in_parts_is_the_step_in_one(tmp_path):
+    output = write_mixed(tmp_path)
+    options = replace(OPTIONS, batch_size=4, dropout=0.2)
+    one = train(output, options)
+    for micro_batch in (1, 3):
+        parts = train(output, replace(options, micro_batch=micro_batch), folder=f"parts-{micro_batch}")
+        assert [line["loss"] for line in parts] == pytest.approx([line["loss"] for line in one], abs=1e-4)
+        assert [line["keys_digest"] for line in parts] == [line["keys_digest"] for line in one]
+
+
+def test_activations_that_are_computed_again_change_nothing(tmp_path):
+    output = write_mixed(tmp_path)
+    options = replace(OPTIONS, dropout=0.2)
+    kept = train(output, options)
+    again = begin(output, replace(options, activation_checkpointing=True), folder="again")
+    calls = []
+    again.model.model.layers[0].mlp.register_forward_hook(lambda *_: calls.append(1))
+    again.run()
+    assert len(calls) == 2 * options.steps
+    lines = [{name: value for name, value in line.items() if name not in TIMED} for line in read_log(output / "again" / LOG)]
+    assert lines == kept
+
+
+def test_compiled_layers_train_as_the_plain_ones(tmp_path, monkeypatch):
+    """Traced and differentiated as a compiler sees them; kernels are not generated, which takes a minute on a CPU."""
+    compiled_layers, plain_compile = [], torch.nn.Module.compile
+
+    def trace(layer, *, dynamic):
+        compiled_layers.append(layer)
+        plain_compile(layer, backend="aot_eager", dynamic=dynamic)
+
+    monkeypatch.setattr(torch.nn.Module, "compile", trace)
+    output = write_mixed(tmp_path)
+    plain = train(output, replace(OPTIONS, steps=3))
+    compiled = train(output, replace(OPTIONS, steps=3, compile=True), folder="compiled")
+    assert len(compiled_layers) == OPTIONS.num_layers
+    assert [line["loss"] for line in compiled] == pytest.approx([line["loss"] for line in plain], abs=1e-4)
+    names = [load_file(output / folder / "step-000003" / "model.safetensors").keys() for folder in ("train", "compiled")]
+    assert names[0] == names[1]
+
+
+def test_the_log_says_how_fast_it_went_and_the_share_of_a_known_peak(tmp_path):
+    output = write_mixed(tmp_path)
+    trainer = begin(output, replace(OPTIONS, peak_tflops=0.001))
+    trainer.run()
+    model = trainer.model
+    for line in read_log(output / "train" / LOG):
+        assert line["tokens_per_second"] > 0
+        assert 0 <= line["data_wait"] <= 1
+        assert 50 << 20 < line["memory_bytes"] < 64 << 30
+        least = 6 * sum(p.numel() for name, p in model.named_parameters() if name.endswith("proj.weight")) * line["tokens_per_second"] / 1e9
+        assert least < line["mfu"] < 100 * least
+    assert sum(line["images_per_second"] > 0 for line in read_log(output / "train" / LOG)) > 3
+    train(output, folder="unknown")
+    assert all("mfu" not in line for line in read_log(output / "unknown" / LOG))
+
+
+def test_a_digest_names_the_samples_of_its_step(tmp_path):
+    output = write_mixed(tmp_path)
+    trainer = begin(output)
+    trainer.run()
+    for step, line in enumerate(read_log(output / "train" / LOG)):
+        windows = [[trainer.data.shards.read(int(trainer.data.trained_on[n])).key for n in w] for _, w in trainer.data.plan.step(step)]
+        digests = b"".join(hashlib.sha256("\0".join(keys).encode()).digest() for keys in windows)
+        assert line["keys_digest"] == hashlib.sha256(digests).hexdigest()
+
+
+def test_a_checkpoint_is_the_same_written_at_once_or_meanwhile(tmp_path):
+    output = write_mixed(tmp_path)
+    options = replace(OPTIONS, checkpoint_every=1, keep=9)
+    train(output, options)
+    train(output, replace(options, async_checkpoint=False), folder="at-once")
+    for step in range(1, 7):
+        for name in ("model.safetensors", "optimizer.safetensors", "config.json", "trainer.json"):
+            files = [output / folder / f"step-{step:06d}" / name for folder in ("train", "at-once")]
+            assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_an_error_of_the_writer_surfaces(tmp_path, monkeypatch):
+    def full_disk(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("jobs.lm.checkpoint.save_file", full_disk)
+    output = write_mixed(tmp_path)
+    with pytest.raises(OSError, match="No space left"):
+        train(output)
+    assert not find_checkpoints(output / "train")
+    assert [path.name for path in (output / "train").iterdir()] == ["log.jsonl"]
+
+
+def test_a_weight_for_a_task_that_the_data_has_not_is_refused(tmp_path):
+    output = write_mixed(tmp_path)
+    with pytest.raises(RecipeError, match=r"task_weights: 'dept' is no task of the token shards, which have depth, "):
+        begin(output, replace(OPTIONS, task_weights={"dept": 2.0}))
 
 
 def test_the_learning_rate_rises_then_falls_along_a_cosine():

@@ -1,0 +1,118 @@
+"""Training on several processes (gloo): the same as on one, and checkpoints that belong to no number of them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from jobs.lm.checkpoint import find_checkpoints
+from jobs.lm.folder import save_folder
+from jobs.lm.train_log import LOG, read_log
+from tests.jobs.lm.tiny import tiny_model, write_mixed
+from tests.jobs.recipes import GOLDEN_TOKENS, ROOT
+from tests.token_output import TEXT_TOKENIZER_PATH
+
+MODEL = "hidden_size = 32\nnum_layers = 2\nnum_heads = 2\nwarmup = 2\nlog_every = 1\nthreads = 1\n"
+
+
+def write_recipe(folder: Path, train: str) -> Path:
+    """A recipe over mixed sequences, some of which share a window."""
+    write_mixed(folder / "out", 20)
+    recipe = folder / "recipe.toml"
+    recipe.write_text(f'seed = 3\noutput = "{folder}/out"\n[tokens]\n{GOLDEN_TOKENS}\n[train]\n{MODEL}{train}\n')
+    return recipe
+
+
+def start(recipe: Path, processes: int) -> subprocess.Popen[str]:
+    """`mgpt train` in processes of its own."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    launcher = [] if processes == 1 else ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    command = [sys.executable, *launcher, "-m", "jobs", "train", str(recipe)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def train(folder: Path, options: str, processes: int) -> tuple[list[dict], Path]:
+    """The log and the last checkpoint of a run."""
+    recipe = write_recipe(folder, options)
+    process = start(recipe, processes)
+    words, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, words
+    return read_log(folder / "out" / "train" / LOG), find_checkpoints(folder / "out" / "train")[-1]
+
+
+def assert_same_run(one: list[dict], other: list[dict]) -> None:
+    assert [line["step"] for line in one] == [line["step"] for line in other]
+    for line, other_line in zip(one, other, strict=True):
+        for name in line.keys() & {"keys_digest", "tokens", "loss_tokens"}:
+            assert line[name] == other_line[name], name
+        for name in line.keys() & {"loss", "cross_entropy", "z_loss", "held_out_loss", "grad_norm"}:
+            assert line[name] == pytest.approx(other_line[name], abs=1e-4), (line["step"], name)
+        for name in line.keys() & {"loss_by_task", "held_out_loss_by_task"}:
+            assert line[name] == pytest.approx(other_line[name], abs=1e-4)
+
+
+def test_three_processes_train_on_four_windows_a_step_as_one_does(tmp_path):
+    options = "steps = 5\nbatch_size = 4\ndropout = 0.1\nheld_out_fraction = 0.3\neval_every = 2\ntask_weights = {depth = 3.0}\n"
+    alone, alone_end = train(tmp_path / "one", options, 1)
+    together, end = train(tmp_path / "many", options + "micro_batch = 1\n", 3)
+    assert_same_run(alone, together)
+    for name in ("model.safetensors", "optimizer.safetensors"):
+        ends = [load_file(folder / name) for folder in (alone_end, end)]
+        assert ends[0].keys() == ends[1].keys()
+        assert all(torch.allclose(ends[0][key], ends[1][key], atol=1e-4) for key in ends[0])
+    files = [sorted(path.name for path in folder.iterdir()) for folder in (alone_end, end)]
+    assert files[0] == files[1]
+
+
+def test_killed_on_one_process_and_resumed_on_two_a_run_sees_the_same_samples(tmp_path):
+    options = "steps = 40\nbatch_size = 3\ncheckpoint_every = 4\nrestrict_image_logits = true\n"
+    undisturbed, _ = train(tmp_path / "quiet", options, 1)
+    recipe = write_recipe(tmp_path / "killed", options)
+    process = start(recipe, 1)
+    folder = tmp_path / "killed" / "out" / "train"
+    deadline = time.monotonic() + 120
+    while not (folder / "step-000008").exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    killed_at = max(json.loads((path / "trainer.json").read_bytes())["step"] for path in find_checkpoints(folder))
+    assert killed_at < 40
+    process = start(recipe, 2)
+    words, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, words
+    assert f"going on from step {killed_at}" in words
+    resumed = read_log(folder / LOG)
+    assert len({line["keys_digest"] for line in resumed}) > 20
+    assert_same_run(undisturbed, resumed)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_folder_is_read_by_rows_and_what_two_processes_write_one_reads(tmp_path, dtype):
+    (tmp_path / "init").mkdir()
+    vq = {"model.vqmodel.something": torch.arange(3.0)}
+    save_folder(tmp_path / "init", tiny_model(seed=5, swin_norm=True), vq, Path(TEXT_TOKENIZER_PATH).read_bytes())
+    tolerance = 1e-4 if dtype == "float32" else 0.1
+    options = 'batch_size = 4\nlearning_rate = 1e-4\nschedule = "constant"\ncheckpoint_every = 3\n'
+    options += f'init = "{tmp_path}/init"\ndtype = "{dtype}"\nsteps = '
+    alone, _ = train(tmp_path / "one", options + "6", 1)
+    train(tmp_path / "many", options + "3", 2)
+    log, end = train(tmp_path / "many", options + "6", 1)
+    assert [line["loss"] for line in log] == pytest.approx([line["loss"] for line in alone], abs=tolerance)
+    weights = load_file(end / "model.safetensors")
+    assert torch.equal(weights.pop("model.vqmodel.something"), torch.arange(3.0))
+    assert all(tensor.dtype == torch.float32 for tensor in weights.values())
+
+
+def test_what_is_refused_on_one_process_is_refused_on_two(tmp_path):
+    process = start(write_recipe(tmp_path, "steps = 2\ntask_weights = {dept = 2.0}\n"), 2)
+    words, _ = process.communicate(timeout=300)
+    assert process.returncode != 0
+    assert "train.task_weights: 'dept' is no task of the token shards" in words
