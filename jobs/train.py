@@ -1,6 +1,7 @@
 """`mgpt train RECIPE`: from token shards to checkpoints in OUTPUT/train.
 
 On many GPUs: `torchrun --nproc-per-node 8 -m jobs train RECIPE`. A run goes on from its last checkpoint, on any number of processes.
+With --plan, what windows of several sizes would waste on these shards and this mixture, and nothing is trained.
 """
 
 import argparse
@@ -13,7 +14,8 @@ from pipeline.shards.reader import TokenShards
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """No flags of its own."""
+    parser.add_argument("--plan", action="store_true", help="print padding, tokens and steps for several sizes of windows, train nothing")
+    parser.add_argument("--json", action="store_true", help="with --plan: for machines")
 
 
 def run(recipe: Recipe, args: argparse.Namespace) -> int:
@@ -23,6 +25,11 @@ def run(recipe: Recipe, args: argparse.Namespace) -> int:
         print("train       the token shards are not there yet: `mgpt prepare` makes them")
         return 0
     TokenShards(recipe.output)  # refuse before torch is loaded: that takes seconds
+    if "plan" in args and args.plan:  # `mgpt run` has no such flag
+        from jobs.lm.plan_table import plan_table, print_plan
+
+        print_plan(plan_table(recipe.output, recipe.train, recipe.seed), as_json=args.json)
+        return 0
     from jobs.lm.parallel import open_ranks
     from jobs.lm.train_data import open_data
     from jobs.lm.trainer import describe, load_trainer

@@ -138,13 +138,3 @@ def _mask(segments_BT: Tensor) -> Tensor:
     T = segments_BT.shape[1]
     same = segments_BT[:, None, :, None] == segments_BT[:, None, None, :]
     return same & torch.ones(T, T, dtype=torch.bool).tril()
-
-
-def split_held_out(shards: TokenShards, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The numbers of the sequences to train on, and of those held out: a sample's sequences stay together."""
-    numbers = np.arange(len(shards))
-    if not fraction:
-        return numbers, numbers[:0]
-    keys = [key for entry in shards.manifest.shards for key in shards.shard_table(entry.name)["key"].to_pylist()]
-    held_out = np.array([dice(seed, key, "held out").random() < fraction for key in keys], bool)
-    return numbers[~held_out], numbers[held_out]

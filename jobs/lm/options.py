@@ -22,6 +22,12 @@ class TrainOptions:
     batch_size: int = 32  # windows a step, over all processes
     micro_batch: int = 0  # windows that one process computes at once, their gradients add up; 0: all of its part
     window: int = 0  # tokens of a window; whole sequences are packed into it, none is cut; 0 takes the longest sequence
+    drop_longer: bool = False  # sequences that are longer than the window are left out, and counted; else they are refused
+    mixture: dict[str, float] = field(default_factory=dict)  # by task; empty takes every sequence in each epoch once
+    # each: how often an epoch takes each sequence of a task: 2 repeats, 0.25 takes a quarter, another one each time; 1 where left out
+    # samples, tokens: shares of an epoch's sequences or tokens, one for every task; they need not add up to 1
+    mixture_by: Literal["each", "samples", "tokens"] = "each"
+    epoch_size: int = 0  # of shares: sequences or tokens of an epoch; 0 takes as many as the tasks with a share hold
     learning_rate: float = 1e-3  # for a small model from scratch; the paper's 2e-5 is for fine-tuning the 7B
     warmup: int = 20  # steps of linear rise
     schedule: Literal["constant", "cosine"] = "cosine"  # after the warm-up; the paper's is constant
@@ -54,7 +60,7 @@ class TrainOptions:
         positive = ("hidden_size", "num_layers", "num_heads", "steps", "batch_size", "eval_every", "checkpoint_every", "keep", "log_every")
         for name in positive:
             _check(getattr(self, name) > 0, f"train.{name}", "above 0", getattr(self, name))
-        for name in ("intermediate_size", "window", "micro_batch", "warmup", "weight_decay", "z_loss", "threads", "peak_tflops"):
+        for name in ("intermediate_size", "window", "micro_batch", "warmup", "weight_decay", "z_loss", "threads", "peak_tflops", "epoch_size"):
             _check(getattr(self, name) >= 0, f"train.{name}", "0 or more", getattr(self, name))
         for name in ("learning_rate", "grad_clip"):
             _check(getattr(self, name) > 0, f"train.{name}", "above 0", getattr(self, name))
@@ -64,6 +70,12 @@ class TrainOptions:
             _check(0 <= getattr(self, name) <= 1, f"train.{name}", "from 0 to 1", getattr(self, name))
         for task, weight in self.task_weights.items():
             _check(weight >= 0, f"train.task_weights.{task}", "0 or more", weight)
+        for task, weight in self.mixture.items():
+            _check(weight >= 0, f"train.mixture.{task}", "0 or more", weight)
+        if self.mixture_by == "each":
+            _check(self.epoch_size == 0, "train.epoch_size", 'train.mixture_by = "samples" or "tokens"', self.epoch_size)
+        else:
+            _check(any(self.mixture.values()), "train.mixture", f"a share by {self.mixture_by} of each task", self.mixture)
         divides = self.hidden_size % (2 * self.num_heads) == 0
         _check(divides, "train.hidden_size", f"an even number for each of {self.num_heads} heads", self.hidden_size)
 

@@ -40,6 +40,7 @@ from jobs.lm.optimizer import learning_rate, make_optimizer
 from jobs.lm.options import TrainOptions
 from jobs.lm.parallel import ALONE, Ranks, release, shard_model, whole
 from jobs.lm.plan import Window
+from jobs.lm.plan_table import describe_draw
 from jobs.lm.train_data import TrainData
 from jobs.lm.train_log import LOG, append_log, rewind_log
 from pipeline.errors import MgptError, RecipeError
@@ -284,6 +285,7 @@ def describe(data: TrainData, options: TrainOptions, max_tokens: int) -> str:
         [
             f"model       {size}",
             f"sequences   {len(data.trained_on)} with {int(plan.lengths.sum()):,} tokens{held_out}",
+            *describe_draw(data),
             f"windows     {windows} of {plan.window} tokens an epoch, {plan.padding(0):.1%} padding",
             f"steps       {options.steps} of {options.batch_size} windows, {options.batch_size * plan.window:,} tokens each",
             f"epochs      {options.steps * options.batch_size / windows:.1f}",

@@ -1,6 +1,8 @@
 """`mgpt train` from the outside: what it says, what it refuses, and that a kill costs nothing."""
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -63,6 +65,23 @@ def test_what_cannot_be_trained_on_is_refused_before_any_work(tmp_path, capsys):
     assert "did you mean 'learning_rate'" in capsys.readouterr().err
     assert main(["train", str(recipe), "--set", f"train.init={tmp_path}"]) == 2
     assert "no model folder" in capsys.readouterr().err
+    assert not (output / "train").exists()
+
+
+def test_a_plan_is_printed_for_several_windows_and_nothing_is_trained(tmp_path, capsys):
+    recipe, output = write_train_recipe(tmp_path, "steps = 4\nwindow = 100")
+    assert main(["train", str(recipe), "--plan"]) == 2
+    write_output(output, text_to_image_sequences(8))
+    capsys.readouterr()
+    assert main(["train", str(recipe), "--plan"]) == 0
+    words = capsys.readouterr().out
+    assert "8 sequences, 376 tokens, the longest 47" in words
+    assert re.search(r"^ +100 +4 +6\.0% +400 +1 +0\.0%  this recipe$", words, re.MULTILINE)
+    assert re.search(r"^ +47 +8 ", words, re.MULTILINE)
+    assert main(["train", str(recipe), "--plan", "--json"]) == 0
+    table = json.loads(capsys.readouterr().out)
+    assert [row["window"] for row in table["rows"]] == [47, 100, 4096, 8192, 12288, 16384, 24576, 32768]
+    assert [row["window"] for row in table["rows"] if row["is_recipes"]] == [100]
     assert not (output / "train").exists()
 
 

@@ -1,10 +1,9 @@
-"""Batches: ids, shifted targets, positions and masks; context drop; held-out samples."""
+"""Batches: ids, shifted targets, positions and masks; context drop."""
 
 import numpy as np
-import pytest
 import torch
 
-from jobs.lm.batches import BatchMaker, drop_context, lay_out, split_held_out
+from jobs.lm.batches import BatchMaker, drop_context, lay_out
 from pipeline.samples import IGNORE_INDEX
 from pipeline.shards.reader import TokenShards
 from tests.jobs.lm.tiny import TEXT, mixed_sequences, text_to_image_sequences, tiny_model
@@ -106,15 +105,3 @@ def test_windows_count_in_the_sequences_that_are_trained_on(tmp_path):
     batch = maker.make([(0, (1,)), (0, (0,))])
     for row, number in enumerate((1, 4)):
         assert batch.ids_BT[row, : len(sequences[number].input_ids)].tolist() == sequences[number].input_ids.tolist()
-
-
-@pytest.mark.parametrize("fraction", [0.0, 0.2])
-def test_held_out_samples_are_drawn_by_key_and_trained_on_by_nobody(tmp_path, fraction):
-    sequences = text_to_image_sequences(200)
-    write_output(tmp_path, sequences + text_to_image_sequences(200)[:100], rows_per_shard=90)  # a hundred samples feed two sequences
-    shards = TokenShards(str(tmp_path))
-    trained_on, held_out = split_held_out(shards, fraction, seed=0)
-    assert sorted([*trained_on, *held_out]) == list(range(300))
-    assert abs(len(held_out) - 300 * fraction) <= 25 * bool(fraction)
-    keys = [set(shards.read(int(number)).key for number in numbers) for numbers in (trained_on, held_out)]
-    assert not keys[0] & keys[1]

@@ -1,7 +1,10 @@
 """The [train] and [sample] tables: what is refused, by name."""
 
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +26,13 @@ from pipeline.errors import RecipeError
         ({"held_out_fraction": 1.0}, r"train\.held_out_fraction: at least 0 and below 1"),
         ({"context_drop": 1.01}, r"train\.context_drop: from 0 to 1"),
         ({"hidden_size": 30, "num_heads": 4}, r"train\.hidden_size: an even number for each of 4 heads"),
+        ({"mixture": {"text_only": -1}}, r"train\.mixture\.text_only: 0 or more"),
+        ({"mixture": {"text_only": "1"}}, r"train\.mixture\.text_only: "),
+        ({"mixture_by": "sample"}, r"did you mean 'samples'"),
+        ({"mixture_by": "samples"}, r"train\.mixture: a share by samples"),
+        ({"mixture_by": "tokens", "mixture": {"text_only": 0}}, r"train\.mixture: a share by tokens"),
+        ({"epoch_size": 5}, r"train\.epoch_size: train\.mixture_by = "),
+        ({"epoch_size": -5, "mixture_by": "samples", "mixture": {"a": 1}}, r"train\.epoch_size: 0 or more"),
         ({"schedule": "linear"}, r"train\.schedule: 'linear' is none of 'constant', 'cosine'"),
         ({"restrict_image_logit": True}, "did you mean 'restrict_image_logits'"),
     ],
@@ -56,6 +66,12 @@ def test_a_wrong_sample_table_is_refused_by_name(table, message):
 def test_bounds_themselves_are_allowed():
     build(TrainOptions, {"context_drop": 1.0, "dropout": 0.0, "held_out_fraction": 0.0, "hidden_size": 8, "num_heads": 4}, "train")
     build(SampleOptions, {"guidance": 0, "seed": 0, "size": "32x16384"}, "sample")
+
+
+def test_the_mixtures_of_the_page_on_planning_are_valid():
+    page = (Path(__file__).parents[3] / "docs" / "planning.md").read_text()
+    blocks = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert [build(TrainOptions, tomllib.loads(block)["train"], "train").mixture_by for block in blocks] == ["each", "tokens"]
 
 
 def test_a_size_is_width_before_height():
