@@ -60,7 +60,17 @@ class TrainOptions:
         positive = ("hidden_size", "num_layers", "num_heads", "steps", "batch_size", "eval_every", "checkpoint_every", "keep", "log_every")
         for name in positive:
             _check(getattr(self, name) > 0, f"train.{name}", "above 0", getattr(self, name))
-        for name in ("intermediate_size", "window", "micro_batch", "warmup", "weight_decay", "z_loss", "threads", "peak_tflops", "epoch_size"):
+        for name in (
+            "intermediate_size",
+            "window",
+            "micro_batch",
+            "warmup",
+            "weight_decay",
+            "z_loss",
+            "threads",
+            "peak_tflops",
+            "epoch_size",
+        ):
             _check(getattr(self, name) >= 0, f"train.{name}", "0 or more", getattr(self, name))
         for name in ("learning_rate", "grad_clip"):
             _check(getattr(self, name) > 0, f"train.{name}", "above 0", getattr(self, name))
