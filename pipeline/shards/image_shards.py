@@ -61,7 +61,7 @@ def write_image_shard(folder: str, index: int, samples: Iterable[Sample | BadSam
         The statistics, as they stand in the `_stats.json`.
 
     Raises:
-        ValueError: A key has a dot or comes twice.
+        ValueError: A key has a flaw, as `key_flaw` says, or comes twice.
     """
     shard = _Shard()
     _remove(join(folder, f"{index:05d}_stats.json"))  # of an earlier shard of this number, which is finished no more
@@ -71,6 +71,16 @@ def write_image_shard(folder: str, index: int, samples: Iterable[Sample | BadSam
     statistics = _statistics(shard.rows)
     commit_bytes(join(folder, f"{index:05d}_stats.json"), json.dumps(statistics, indent=4).encode())
     return statistics
+
+
+def key_flaw(key: str) -> str:
+    """Why a sample of this key could not be read again; empty: it can."""
+    if not key.rpartition("/")[2]:
+        return "it has no name behind its last slash"
+    if key.startswith("__"):
+        return "it begins with '__', as names do that webdataset passes over"
+    mark = next((mark for mark in ".\0" if mark in key), "")
+    return f"it has {mark!r}, where a member's key ends" if mark else ""
 
 
 def _remove(path: str) -> None:
@@ -106,8 +116,8 @@ def _write_tar(file: IO[bytes], samples: Iterable[Sample | BadSample], shard: _S
 
 
 def _check(sample: Sample, keys: set[str]) -> None:
-    if not sample.key or "." in sample.key or sample.key.startswith("__"):
-        raise ValueError(f"webdataset cannot read the key {sample.key!r}: wants one without a dot that does not begin with '__'")
+    if flaw := key_flaw(sample.key):
+        raise ValueError(f"the key {sample.key!r}: {flaw}")
     if sample.key in keys:
         raise ValueError(f"the key {sample.key!r} comes twice")
     keys.add(sample.key)

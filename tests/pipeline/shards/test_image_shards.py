@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipeline.images import FILE_ENDINGS, FORMATS, read_header
 from pipeline.samples import BadSample, ImageRef, Sample, Turn
-from pipeline.shards.image_shards import write_image_shard
+from pipeline.shards.image_shards import key_flaw, write_image_shard
 from pipeline.sources.folder import Folder
 from pipeline.sources.unit import Unit
 from pipeline.sources.webdataset_tars import WebDataset
@@ -127,6 +127,20 @@ def test_what_the_layout_cannot_hold_is_refused_and_leaves_nothing_behind(tmp_pa
     with pytest.raises(ValueError, match=message):
         write_image_shard(str(tmp_path), 0, samples)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("key", ["a", "_a", "a__", "b/__a", "/a", "a b/c", "a\nb", "caf\u00e9", "x" * 300, "a//b"])
+def test_a_key_without_a_flaw_comes_back(tmp_path, key):
+    assert key_flaw(key) == ""
+    write_image_shard(str(tmp_path), 0, [Sample(key, images={"image": picture()})])
+    assert [sample.key for sample in read(tmp_path)] == [key]
+
+
+@pytest.mark.parametrize("key", ["", "__", "__a", "a.b", "b.c/a", "a/", "/", "a\0b"])
+def test_a_key_that_would_not_come_back_has_a_flaw(tmp_path, key):
+    assert key_flaw(key)
+    with pytest.raises(ValueError, match="the key "):
+        write_image_shard(str(tmp_path), 0, [Sample(key, images={"image": picture()})])
 
 
 def test_a_shard_that_is_interrupted_is_not_finished(tmp_path):
