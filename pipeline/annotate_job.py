@@ -20,7 +20,7 @@ from pipeline.batching import EncodePort
 from pipeline.ledger import LEDGER_FOLDER, PART_NAME, Ledger
 from pipeline.runner import open_samples, run_steps
 from pipeline.samples import Sample
-from pipeline.shards.image_shards import write_image_shard
+from pipeline.shards.image_shards import key_flaw, write_image_shard
 from pipeline.sources import Source
 from pipeline.sources.unit import Unit
 from pipeline.stage import Model, ModelSpec, Step, models_of, set_up
@@ -59,7 +59,8 @@ class AnnotateJob:
         """Do one unit and commit its files."""
         started = time.monotonic()
         ledger = Ledger(self.score_names)
-        samples = run_steps(open_samples(readable(self.source, unit), ledger), self.steps, ledger, score_rejected=False)
+        opened = _writable(open_samples(readable(self.source, unit), ledger), ledger)  # before a model looks at them in vain
+        samples = run_steps(opened, self.steps, ledger, score_rejected=False)
         write_image_shard(self.folder, unit.index, _accepted(samples, ledger))
         part = paths.join(LEDGER_FOLDER, PART_NAME.format(unit.index))
         paths.commit(paths.join(self.folder, part), partial(pq.write_table, ledger.table(), compression="zstd"))
@@ -79,6 +80,14 @@ class AnnotateJob:
     def load_report(self, index: int) -> UnitReport | None:
         """The report of a finished unit; None when it is not done, is damaged, or belongs to another recipe or input."""
         return read_report(_report_path(self.folder, index), self.folder, self.fingerprint)
+
+
+def _writable(samples: Iterator[Sample], ledger: Ledger) -> Iterator[Sample]:
+    for sample in samples:
+        if flaw := key_flaw(sample.key):
+            ledger.fail(sample.key, "write", "bad_key", f"the key {sample.key!r}: {flaw}")
+        else:
+            yield sample
 
 
 def _accepted(samples: Iterator[Sample], ledger: Ledger) -> Iterator[Sample]:

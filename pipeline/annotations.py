@@ -3,7 +3,8 @@
     {"detections": [{"phrase": "red fox", "box": [0.1, 0.2, 0.5, 0.9], "confidence": 0.8, "span": [2, 9]}],
      "poses": [{"points": [[0.2, 0.3, 0.9], ...], "layout": "coco17"}],
      "captions": [{"text": "a fox", "source": "blip", ...}],
-     "turns": [{"role": "user", "content": ["What is this? ", {"image": "image"}]}, ...]}
+     "turns": [{"role": "user", "content": ["What is this? ", {"image": "image"}]}, ...],
+     "metadata": {"width": "two feet", ...}}      all of it, where names in it have another meaning beside the annotations
 
 An image shard's JSON holds these under ANNOTATIONS, so that what annotators said is said once.
 """
@@ -15,6 +16,7 @@ from typing import Any
 from pipeline.samples import Caption, Detection, ImageRef, Pose, Sample, Turn
 
 ANNOTATIONS = "mgpt_annotations"  # the key in a shard's JSON
+METADATA = "metadata"  # in the annotations
 
 
 def to_json(sample: Sample) -> dict[str, Any]:
@@ -33,17 +35,19 @@ def to_json(sample: Sample) -> dict[str, Any]:
 
 
 def from_json(said: Any) -> dict[str, Any]:
-    """The fields of a Sample that `to_json` wrote, for `dataclasses.replace`.
+    """The fields of a Sample that `to_json` wrote, and its metadata where they are there, for `dataclasses.replace`.
 
     Raises:
         ValueError: It is no such JSON; the message names the place.
     """
-    if not isinstance(said, dict) or (unknown := said.keys() - READERS.keys()):
-        raise ValueError(f"wants an object with {', '.join(READERS)}, got {str(said if not isinstance(said, dict) else unknown)[:100]}")
-    found = {}
+    if not isinstance(said, dict) or (unknown := said.keys() - READERS.keys() - {METADATA}):
+        raise ValueError(
+            f"wants an object with {', '.join((*READERS, METADATA))}, got {str(said if not isinstance(said, dict) else unknown)[:100]}"
+        )
+    found: dict[str, Any] = {}
     for name, items in said.items():
         try:
-            found[name] = tuple(READERS[name](item) for item in items)
+            found[name] = _read_metadata(items) if name == METADATA else tuple(READERS[name](item) for item in items)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{name}: {type(error).__name__}: {error}") from error
     return found
@@ -55,6 +59,12 @@ def _part(part: str | ImageRef) -> str | dict[str, str]:
     if part != ImageRef(part.name):
         raise ValueError(f"{part} is no whole picture")
     return {"image": part.name}
+
+
+def _read_metadata(table: Any) -> dict[str, Any]:
+    if not isinstance(table, dict):
+        raise TypeError(f"wants an object, got {str(table)[:100]}")
+    return table
 
 
 def _read_detection(item: Mapping[str, Any]) -> Detection:

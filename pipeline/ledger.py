@@ -94,7 +94,7 @@ class Ledger:
             Whether the sample may go on.
         """
         metadata = sample.metadata
-        entry = Entry(sample.key, url=str(metadata.get("url", "")), exif=_text(metadata.get("exif", "")))
+        entry = Entry(sample.key, url=_text(metadata.get("url")), exif=_text(metadata.get("exif")))
         self.entries.append(entry)
         if isinstance(sample, BadSample):
             self._close_failed(entry, "read", sample.reason, sample.message)
@@ -186,4 +186,6 @@ def _or_score(entry: Entry, name: str) -> Any:
 
 
 def _text(value: Any) -> str:
+    if value is None:  # as an image shard has it of a sample without one
+        return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,7 +1,8 @@
 """Image shards in img2dataset's layout, which webdataset and open_clip read.
 
     00000.tar            000000000.jpg  000000000.txt  000000000.json      further pictures by role: 000000000.depth.png
-                         the .json also holds detections, poses, generated captions and dialogues, see annotations.py
+                         the .json also holds detections, poses, generated captions and dialogues, see annotations.py, and the
+                         metadata a second time where img2dataset has its own use for a name in them
     00000.parquet        one row per sample that was attempted, failed ones too
     00000_stats.json     counts; written last, so a shard without it is not finished
 
@@ -22,10 +23,11 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.annotations import ANNOTATIONS, to_json
+from pipeline.annotations import ANNOTATIONS, METADATA, to_json
 from pipeline.images import FILE_ENDINGS, PictureError, read_header
 from pipeline.paths import commit, commit_bytes, exists, join, open_fs
 from pipeline.samples import BadSample, ImageHeader, Sample
+from pipeline.sources.text import decode_caption
 
 SUCCESS, FAILED_TO_DOWNLOAD, FAILED_TO_RESIZE = "success", "failed_to_download", "failed_to_resize"
 NOT_THERE = frozenset(
@@ -61,7 +63,7 @@ def write_image_shard(folder: str, index: int, samples: Iterable[Sample | BadSam
         The statistics, as they stand in the `_stats.json`.
 
     Raises:
-        ValueError: A key has a dot or comes twice.
+        ValueError: A key has a flaw, as `key_flaw` says, or comes twice.
     """
     shard = _Shard()
     _remove(join(folder, f"{index:05d}_stats.json"))  # of an earlier shard of this number, which is finished no more
@@ -71,6 +73,16 @@ def write_image_shard(folder: str, index: int, samples: Iterable[Sample | BadSam
     statistics = _statistics(shard.rows)
     commit_bytes(join(folder, f"{index:05d}_stats.json"), json.dumps(statistics, indent=4).encode())
     return statistics
+
+
+def key_flaw(key: str) -> str:
+    """Why a sample of this key could not be read again; empty: it can."""
+    if not key.rpartition("/")[2]:
+        return "it has no name behind its last slash"
+    if key.startswith("__"):
+        return "it begins with '__', as names do that webdataset passes over"
+    mark = next((mark for mark in ".\0" if mark in key), "")
+    return f"it has {mark!r}, where a member's key ends" if mark else ""
 
 
 def _remove(path: str) -> None:
@@ -101,13 +113,20 @@ def _write_tar(file: IO[bytes], samples: Iterable[Sample | BadSample], shard: _S
                 ending = FILE_ENDINGS[header.format][0]
                 _add(tar, f"{sample.key}.{ending}" if role == "image" else f"{sample.key}.{role}.{ending}", sample.images[role])
             _add(tar, f"{sample.key}.txt", sample.caption.encode())
-            said = to_json(sample)
-            _add(tar, f"{sample.key}.json", json.dumps(row | ({ANNOTATIONS: said} if said else {}), indent=4).encode())
+            _add(tar, f"{sample.key}.json", _json(sample, row))
+
+
+def _json(sample: Sample, row: Mapping[str, Any]) -> bytes:
+    said = to_json(sample)
+    if any(row[name] != value for name, value in sample.metadata.items() if name in COLUMNS.names) or ANNOTATIONS in sample.metadata:
+        said[METADATA] = dict(sample.metadata)
+    is_altered = decode_caption(sample.caption.encode()) != sample.caption  # in the .txt; the annotations say that the one here counts
+    return json.dumps({**row, ANNOTATIONS: said} if said or is_altered else row, separators=(",", ":")).encode()
 
 
 def _check(sample: Sample, keys: set[str]) -> None:
-    if not sample.key or "." in sample.key or sample.key.startswith("__"):
-        raise ValueError(f"webdataset cannot read the key {sample.key!r}: wants one without a dot that does not begin with '__'")
+    if flaw := key_flaw(sample.key):
+        raise ValueError(f"the key {sample.key!r}: {flaw}")
     if sample.key in keys:
         raise ValueError(f"the key {sample.key!r} comes twice")
     keys.add(sample.key)
@@ -132,7 +151,7 @@ def _row(
     failure = FAILED_TO_DOWNLOAD if error and error[0] in NOT_THERE else FAILED_TO_RESIZE
     width, height = (header.width, header.height) if header else (None, None)
     row = {
-        "url": metadata.get("url"),
+        "url": _text(metadata.get("url")),
         "caption": caption,
         "key": key,
         "status": failure if error else SUCCESS,
@@ -141,14 +160,18 @@ def _row(
         "height": height,
         "original_width": _integer(metadata.get("original_width"), width),
         "original_height": _integer(metadata.get("original_height"), height),
-        "exif": metadata.get("exif"),
+        "exif": _text(metadata.get("exif")),
         "sha256": sha256,
     }
     return row | {name: value for name, value in metadata.items() if name not in row}
 
 
+def _text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 def _integer(value: Any, otherwise: int | None) -> int | None:
-    return value if type(value) is int else otherwise
+    return value if type(value) is int and 0 <= value < 2**31 else otherwise
 
 
 def _table(rows: list[dict[str, Any]]) -> pa.Table:

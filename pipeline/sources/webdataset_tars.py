@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import IO, Any
 
-from pipeline.annotations import ANNOTATIONS, from_json
+from pipeline.annotations import ANNOTATIONS, METADATA, from_json
 from pipeline.errors import RecipeError
 from pipeline.paths import exists, is_local, read_bytes, size
 from pipeline.samples import BadSample, Sample
@@ -106,6 +106,7 @@ def _read_sample(file: IO[bytes], group: Group, caption_field: str) -> Sample | 
             return BadSample(group.key, "duplicate_member", f"more than one picture for the role {role}")
         else:
             pictures[role] = data
+    is_ours = ANNOTATIONS in metadata
     try:
         said = from_json(metadata.pop(ANNOTATIONS, {}))
     except ValueError as error:
@@ -119,11 +120,14 @@ def _read_sample(file: IO[bytes], group: Group, caption_field: str) -> Sample | 
         caption = (caption[0] if caption else "") if isinstance(caption, list) else caption or ""
     elif caption is None:
         caption = metadata.get("caption") or ""
+    elif is_ours and isinstance(whole := metadata.get("caption"), str) and is_clean(whole) and decode_caption(whole.encode()) == caption:
+        caption = whole  # with the line ends that a .txt does not keep
     if not isinstance(caption, str):
         return BadSample(group.key, "bad_field", f"{caption_field or 'caption'} is no string but {caption!r}"[:200])
     if not is_clean(caption):
         return BadSample(group.key, "caption_not_utf8", escape(caption)[:200])
+    told = (("key", group.key), ("caption", caption))  # no need to say it twice
+    metadata = said.pop(METADATA, {k: v for k, v in metadata.items() if (k, v) not in told})
     if not is_clean(metadata):
         return BadSample(group.key, "metadata_not_utf8", escape(str(metadata))[:200])
-    told = (("key", group.key), ("caption", caption))  # no need to say it twice
-    return Sample(group.key, caption, pictures, metadata={k: v for k, v in metadata.items() if (k, v) not in told}, **said)
+    return Sample(group.key, caption, pictures, metadata=metadata, **said)

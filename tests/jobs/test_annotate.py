@@ -9,6 +9,7 @@ from pipeline import annotate_job
 from pipeline.shards.reader import TokenShards
 from pipeline.sources.shapes import Shapes
 from pipeline.sources.webdataset_tars import WebDataset
+from tests.broken_pictures import picture
 from tests.jobs.recipes import write_recipe
 
 SCENES = 'kind = "shapes"\ncount = 30\nsizes = ["64x64", "96x64"]\nroles = ["image", "depth", "segmentation"]'
@@ -84,6 +85,22 @@ def test_another_recipe_is_refused_on_the_same_folder(tmp_path, capsys):
     assert main(["annotate", str(recipe), "--set", "filter.0.max_aspect=1.4"]) == 5
     assert "max_aspect" in capsys.readouterr().err
     assert main(["annotate", str(recipe), "--set", "tokens.target_size=128"]) == 0  # leaves no trace in image shards
+
+
+def test_a_key_that_the_layout_cannot_hold_fails_alone(tmp_path, capsys):
+    (tmp_path / "__odd").mkdir()
+    for name in ("__odd/a.png", "__b.png", "c.png", "d__.png"):
+        (tmp_path / name).write_bytes(picture("PNG"))
+    recipe, output = write_recipe(tmp_path / "run", f'kind = "folder"\npath = "{tmp_path}"', rest="[run]\nmax_failed_fraction = 0.5\n")
+    assert main(["annotate", str(recipe)]) == 0
+    assert "4 samples: 2 accepted, 0 rejected, 2 failed" in capsys.readouterr().out
+    rows = [row for path in (output / "images" / "ledger").iterdir() for row in pq.read_table(path).to_pylist()]
+    assert [(row["key"], row["status"], row["stage"], row["reason"]) for row in rows if row["disposition"] == "failed"] == [
+        ("__b", "failed_to_write", "write", "bad_key"),
+        ("__odd/a", "failed_to_write", "write", "bad_key"),
+    ]
+    source = WebDataset(str(output / "images"))
+    assert [item.key for unit in source.plan(10) for item in source.read(unit)] == ["c", "d__"]
 
 
 def test_filters_that_compare_are_left_to_prepare(tmp_path, capsys):

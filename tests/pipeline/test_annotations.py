@@ -62,6 +62,7 @@ def test_a_dialogue_in_words_has_its_place_in_a_shard(tmp_path):
         ({"detections": [{"box": [0, 0, 1, 1]}]}, "detections: KeyError: 'phrase'"),
         ({"poses": [{"points": [[0, 0]], "layout": "coco17"}]}, "poses: ValueError"),
         ({"captions": [{"source": "a"}]}, "captions: TypeError"),
+        ({"metadata": ["width"]}, "metadata: TypeError: wants an object"),
         ({"turns": [{"role": "system", "content": []}]}, "turns: ValueError: role 'system'"),
     ],
 )

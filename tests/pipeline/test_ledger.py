@@ -95,8 +95,9 @@ def test_url_and_exif_come_from_the_metadata():
     ledger = Ledger()
     ledger.add(Sample("a", metadata={"url": "http://x", "exif": {"Make": "é"}}))
     ledger.add(Sample("b", metadata={"exif": '{"already": "text"}'}))
+    ledger.add(Sample("c", metadata={"url": None, "exif": None}))  # as image shards have it
     rows = ledger.table().to_pylist()
-    assert [(row["url"], row["exif"]) for row in rows] == [("http://x", '{"Make": "é"}'), ("", '{"already": "text"}')]
+    assert [(row["url"], row["exif"]) for row in rows] == [("http://x", '{"Make": "é"}'), ("", '{"already": "text"}'), ("", "")]
 
 
 def test_signatures_have_columns_of_their_own():

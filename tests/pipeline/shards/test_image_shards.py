@@ -8,9 +8,10 @@ import pytest
 import webdataset
 from PIL import Image
 
+from pipeline.annotations import ANNOTATIONS
 from pipeline.images import FILE_ENDINGS, FORMATS, read_header
 from pipeline.samples import BadSample, ImageRef, Sample, Turn
-from pipeline.shards.image_shards import write_image_shard
+from pipeline.shards.image_shards import key_flaw, write_image_shard
 from pipeline.sources.folder import Folder
 from pipeline.sources.unit import Unit
 from pipeline.sources.webdataset_tars import WebDataset
@@ -57,6 +58,58 @@ def test_our_own_source_reads_what_is_written(tmp_path):
     written = [sample for sample in SAMPLES if isinstance(sample, Sample) and sample.images["image"] != html()]
     assert [(s.key, s.caption, s.images) for s in items] == [(s.key, s.caption, s.images) for s in written]
     assert items[0].metadata["tags"] == ["a"] and items[0].metadata["url"] == "http://x"
+
+
+CLASHES = {
+    "caption": "an old one",
+    "key": 7,
+    "status": "draft",
+    "error_message": ["none"],
+    "width": "two feet",
+    "height": 3,
+    "original_width": 2**40,
+    "original_height": True,
+    "sha256": "",
+    "url": 12,
+    "exif": {"Make": "\u00e9"},
+    ANNOTATIONS: "theirs",
+}
+
+
+@pytest.mark.parametrize("names", [*([name] for name in CLASHES), list(CLASHES)])
+def test_metadata_whose_names_img2dataset_uses_come_back(tmp_path, names):
+    sample = Sample("a", "new", {"image": picture()}, metadata={"licence": "CC0", **{name: CLASHES[name] for name in names}})
+    for folder in ("first", "second"):  # what was read is written again
+        write_image_shard(str(tmp_path / folder), 0, [sample])
+        [found] = read(tmp_path / folder)
+        assert (found.caption, found.metadata) == ("new", sample.metadata)
+        sample = found
+
+
+def test_metadata_are_said_once_where_no_name_clashes(tmp_path):
+    write_image_shard(str(tmp_path / "first"), 0, [SAMPLES[1]])
+    [sample] = read(tmp_path / "first")
+    write_image_shard(str(tmp_path / "second"), 0, [sample])
+    [again] = read(tmp_path / "second")
+    assert again.metadata == sample.metadata and sample.metadata["n"] == 2.5
+    assert (tmp_path / "first" / "00000.tar").read_bytes() == (tmp_path / "second" / "00000.tar").read_bytes()
+    with tarfile.open(tmp_path / "second" / "00000.tar") as tar:
+        text = tar.extractfile("000000001.json").read().decode()
+    assert ANNOTATIONS not in json.loads(text) and "\n" not in text and ": " not in text
+
+
+@pytest.mark.parametrize("caption", ["a bee", "a bee\n", "a bee\r\n\n", "\n", "\n a\nbee ", "\ufeffa bee", "\ufeff"])
+def test_a_caption_comes_back_to_the_letter(tmp_path, caption):
+    write_image_shard(str(tmp_path), 0, [Sample("a", caption, {"image": picture()})])
+    assert [sample.caption for sample in read(tmp_path)] == [caption]
+
+
+def test_a_caption_that_was_mended_by_hand_counts(tmp_path):
+    write_image_shard(str(tmp_path), 0, [Sample("a", "a bee\n", {"image": picture()})])
+    tar = (tmp_path / "00000.tar").read_bytes()
+    assert tar.count(b"a bee\n\0") == 1
+    (tmp_path / "00000.tar").write_bytes(tar.replace(b"a bee\n\0", b"a wasp\0"))
+    assert [sample.caption for sample in read(tmp_path)] == ["a wasp"]
 
 
 def in_format(kind):
@@ -127,6 +180,20 @@ def test_what_the_layout_cannot_hold_is_refused_and_leaves_nothing_behind(tmp_pa
     with pytest.raises(ValueError, match=message):
         write_image_shard(str(tmp_path), 0, samples)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("key", ["a", "_a", "a__", "b/__a", "/a", "a b/c", "a\nb", "caf\u00e9", "x" * 300, "a//b"])
+def test_a_key_without_a_flaw_comes_back(tmp_path, key):
+    assert key_flaw(key) == ""
+    write_image_shard(str(tmp_path), 0, [Sample(key, images={"image": picture()})])
+    assert [sample.key for sample in read(tmp_path)] == [key]
+
+
+@pytest.mark.parametrize("key", ["", "__", "__a", "a.b", "b.c/a", "a/", "/", "a\0b"])
+def test_a_key_that_would_not_come_back_has_a_flaw(tmp_path, key):
+    assert key_flaw(key)
+    with pytest.raises(ValueError, match="the key "):
+        write_image_shard(str(tmp_path), 0, [Sample(key, images={"image": picture()})])
 
 
 def test_a_shard_that_is_interrupted_is_not_finished(tmp_path):

@@ -8,6 +8,7 @@ import tarfile
 import fsspec
 import pytest
 
+from pipeline.annotations import ANNOTATIONS
 from pipeline.errors import RecipeError, ShardError
 from pipeline.samples import BadSample, Sample
 from pipeline.sources.unit import Unit
@@ -40,6 +41,13 @@ def read_all(source, unit_size=10_000):
 def read_members(tmp_path, *members):
     (tmp_path / "x.tar").write_bytes(make_tar(members))
     return read_all(WebDataset(str(tmp_path / "x.tar")))
+
+
+def test_line_ends_count_in_the_json_of_image_shards_alone(tmp_path):
+    text, told = ("a.txt", b"a bee\n"), {"caption": "a bee\n"}
+    [theirs] = read_members(tmp_path, ("a.jpg", JPG), text, ("a.json", json.dumps(told).encode()))
+    [ours] = read_members(tmp_path, ("a.jpg", JPG), text, ("a.json", json.dumps({**told, ANNOTATIONS: {}}).encode()))
+    assert (theirs.caption, ours.caption) == ("a bee", "a bee\n")
 
 
 def test_a_sample_is_its_members_side_by_side(tmp_path):
