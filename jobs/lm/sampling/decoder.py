@@ -29,9 +29,9 @@ class Decoder:
     def __init__(self, model: LanguageModel, num_rows: int, num_places: int):
         self.model = model
         layers = list(model.model.layers)
-        first = layers[0].self_attn
+        G, E = layers[0].self_attn.num_key_value_heads, layers[0].self_attn.head_dim
         weight = model.lm_head.weight
-        shape = (len(layers), num_rows, num_places, first.num_key_value_heads * first.head_dim)
+        shape = (len(layers), num_rows, G, num_places, E)  # a head's keys lie together: twice as fast to read as a place's
         self.keys = torch.zeros(shape, dtype=weight.dtype, device=weight.device)
         self.values = torch.zeros_like(self.keys)
         places = torch.arange(num_places, device=weight.device)
@@ -53,21 +53,22 @@ class Decoder:
         """
         R, T = ids_RT.shape
         places_RT = starts_R[:, None] + self._places_K[:T]
-        rows = torch.arange(first_row, first_row + R, device=starts_R.device)[:, None]
-        flat_N = (rows * self.keys.shape[2] + places_RT).flatten()
+        _, _, G, K, _ = self.keys.shape
+        heads = torch.arange(first_row * G, (first_row + R) * G, device=starts_R.device).view(R, G, 1)
+        flat = (heads * K + places_RT[:, None]).flatten()
         cos, sin = self._cos_KE[places_RT][:, :, None], self._sin_KE[places_RT][:, :, None]
         hidden_ND = self.model.model.embed_tokens(ids_RT).flatten(0, 1)
         mask = self.keys.new_zeros(R, 1, T, num_keys)
         mask.masked_fill_(self._places_K[:num_keys] > places_RT[:, None, :, None], -torch.inf)
-        seen = slice(first_row, first_row + R), slice(num_keys)
+        seen = slice(first_row, first_row + R), slice(None), slice(num_keys)
         for layer, keys, values in zip(self._layers, self.keys, self.values, strict=True):
-            hidden_ND = layer.forward(hidden_ND, (R, T), (cos, sin), flat_N, keys, values, seen, mask)
+            hidden_ND = layer.forward(hidden_ND, (R, T), (cos, sin), flat, keys, values, seen, mask)
         return normed(self.model.model.norm, hidden_ND).view(R, T, -1)
 
     def move(self, source: int, target: int, length: int) -> None:
         """Copy the first places of a row over another's."""
         for cache in (self.keys, self.values):
-            cache[:, target, :length] = cache[:, source, :length]
+            cache[:, target, :, :length] = cache[:, source, :, :length]
 
 
 class _Layer:
@@ -85,19 +86,19 @@ class _Layer:
         hidden_ND: Tensor,
         shape: tuple[int, int],
         rotary: tuple[Tensor, Tensor],
-        flat_N: Tensor,
+        flat: Tensor,
         keys: Tensor,
         values: Tensor,
-        seen: tuple[slice, slice],
+        seen: tuple[slice, slice, slice],
         mask: Tensor,
     ) -> Tensor:
         layer = self._layer
         if self._swin:
-            added = self._attend(hidden_ND, shape, rotary, flat_N, keys, values, seen, mask)
+            added = self._attend(hidden_ND, shape, rotary, flat, keys, values, seen, mask)
             hidden_ND = hidden_ND + normed(layer.input_layernorm, added)
             return hidden_ND + normed(layer.post_attention_layernorm, self._mlp(hidden_ND))
         inner = normed(layer.input_layernorm, hidden_ND)
-        hidden_ND = hidden_ND + self._attend(inner, shape, rotary, flat_N, keys, values, seen, mask)
+        hidden_ND = hidden_ND + self._attend(inner, shape, rotary, flat, keys, values, seen, mask)
         return hidden_ND + self._mlp(normed(layer.post_attention_layernorm, hidden_ND))
 
     def _attend(
@@ -105,10 +106,10 @@ class _Layer:
         x_ND: Tensor,
         shape: tuple[int, int],
         rotary: tuple[Tensor, Tensor],
-        flat_N: Tensor,
-        keys_RKD: Tensor,
-        values_RKD: Tensor,
-        seen: tuple[slice, slice],
+        flat: Tensor,
+        keys_RGKE: Tensor,
+        values_RGKE: Tensor,
+        seen: tuple[slice, slice, slice],
         mask: Tensor,
     ) -> Tensor:
         (R, T), (H, G, E), attention = shape, self._heads, self._attention
@@ -117,10 +118,11 @@ class _Layer:
         cos, sin = rotary
         turned = torch.cat((-both[..., E // 2 :], both[..., : E // 2]), -1)
         both = torch.addcmul(both * cos, turned, sin)
-        keys_RKD.flatten(0, 1).index_copy_(0, flat_N, both[:, :, H:].reshape(R * T, G * E))
-        values_RKD.flatten(0, 1).index_copy_(0, flat_N, project(attention.v_proj, x_ND))
-        seen_keys, seen_values = (cache[seen].unflatten(2, (G, E)).transpose(1, 2) for cache in (keys_RKD, values_RKD))
-        queries = both[:, :, :H].transpose(1, 2)
+        both = both.transpose(1, 2)
+        own_values = project(attention.v_proj, x_ND).view(R, T, G, E).transpose(1, 2)
+        keys_RGKE.view(-1, E).index_copy_(0, flat, both[:, H:].reshape(-1, E))
+        values_RGKE.view(-1, E).index_copy_(0, flat, own_values.reshape(-1, E))
+        queries, seen_keys, seen_values = both[:, :H], keys_RGKE[seen], values_RGKE[seen]
         mixed = F.scaled_dot_product_attention(queries, seen_keys, seen_values, attn_mask=mask, scale=attention.scaling, enable_gqa=H != G)
         return project(attention.o_proj, mixed.transpose(1, 2).reshape(R * T, H * E))
 
