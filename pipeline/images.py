@@ -87,6 +87,18 @@ def plan_crop(image_size: tuple[int, int], crop_size: tuple[int, int], at: tuple
     return Crop(width, height, scaled_width, scaled_height, x, y)
 
 
+def have_same_shape(first: tuple[int, int], second: tuple[int, int]) -> bool:
+    """Whether one picture is the other enlarged, up to a pixel of each side of the smaller one: what rounding may cost.
+
+    Args:
+        first: Width and height, pixels.
+        second: Likewise; which is which does not matter.
+    """
+    small, large = sorted((first, second), key=lambda size: (size[0] * size[1], size[0]))
+    lows, highs = zip(*(((few - 1) / many, (few + 1) / many) for few, many in zip(small, large, strict=True)), strict=True)
+    return max(lows) <= min(highs)
+
+
 def apply_crop(image: Image.Image, crop: Crop) -> Image.Image:
     """Resize and cut an upright RGB picture as `plan_crop` said for its size."""
     while image.width >= 2 * crop.width and image.height >= 2 * crop.height:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.buckets import fit_bucket
 from pipeline.dice import dice
-from pipeline.images import Crop, plan_crop
+from pipeline.images import Crop, have_same_shape, plan_crop
 from pipeline.roles import is_aligned
 from pipeline.samples import Box, ImageHeader, ImageRef, Sample
 from tokenizer.options import TokenOptions
@@ -105,17 +105,13 @@ def lines_up(sample: Sample, role: str) -> bool:
     main = sample.main_role
     if main is None or role == main or not is_aligned(role):
         return role == main
-    return role not in sample.headers or have_same_shape(sample.headers[main], sample.headers[role])
-
-
-def have_same_shape(first: ImageHeader, second: ImageHeader) -> bool:
-    """Whether one is the other enlarged, up to a pixel of each side of the smaller one: what rounding may cost."""
-    small, large = sorted((first, second), key=lambda header: (header.width * header.height, header.width))
-    scales_x = (small.width - 1) / large.width, (small.width + 1) / large.width
-    scales_y = (small.height - 1) / large.height, (small.height + 1) / large.height
-    return max(scales_x[0], scales_y[0]) <= min(scales_x[1], scales_y[1])
+    return role not in sample.headers or have_same_shape(_size(sample.headers[main]), _size(sample.headers[role]))
 
 
 def _own_crop(header: ImageHeader, options: TokenOptions, at: tuple[float, float]) -> Crop:
-    size = (header.width, header.height)
+    size = _size(header)
     return plan_crop(size, fit_bucket(*size, options.target_size, options.smaller_targets), at)
+
+
+def _size(header: ImageHeader) -> tuple[int, int]:
+    return header.width, header.height

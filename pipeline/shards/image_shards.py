@@ -184,10 +184,12 @@ def _table(rows: list[dict[str, Any]]) -> pa.Table:
 def _column(values: list[Any]) -> pa.Array:
     """Values of one kind as they are; a mixture, or what is no scalar, as JSON."""
     kinds = {type(value) for value in values if value is not None}
-    if kinds <= {int} or kinds <= {bool} or kinds <= {str}:
+    if kinds <= {bool} or kinds <= {str}:
         return pa.array(values, pa.string() if not kinds else None)
-    if kinds <= {int, float}:
-        return pa.array(values, pa.float64())
+    if kinds <= {int, float} and all(abs(value) < 2**53 for value in values if type(value) is int):  # beyond, floats skip whole numbers
+        return pa.array(values, pa.float64() if float in kinds else pa.int64())
+    if kinds <= {int} and all(-(2**63) <= value < 2**63 for value in values if value is not None):
+        return pa.array(values, pa.int64())
     return pa.array([None if value is None else json.dumps(value, ensure_ascii=False) for value in values], pa.string())
 
 

@@ -7,9 +7,11 @@
 
 A sample for each of the `images` of `path`, with and without persons; the key is `file_name` without its ending. A box becomes a detection
 whose phrase is the category's name. A pose has 17 points (coco17): v = 2 (visible) has confidence 1, v = 1 (labelled, but hidden) 0.5,
-v = 0 (not labelled) 0. Boxes and points are fractions of the size that the file states, so the pictures may be scaled copies. Crowds
-(`iscrowd`), boxes without area and persons without a labelled point are left out. The caption is the first of the file; all of them are in
-the metadata.
+v = 0 (not labelled) 0. Crowds (`iscrowd`), boxes without area and persons without a labelled point are left out. The caption is the first
+of the file; all of them are in the metadata.
+
+Boxes and points are fractions of the size that the file states, so the pictures may be scaled copies. A picture that has boxes or points
+but other proportions fails, and so does one that its EXIF orientation lays on its side: the file means the stored pixels.
 
 Source: cocodataset.org/#format-data (object detection, keypoint detection, image captioning).
 """
@@ -22,7 +24,7 @@ from functools import cached_property
 from pipeline.errors import RecipeError
 from pipeline.samples import BadSample, Detection, Pose, Sample
 from pipeline.sources.bad_record import BadRecord, read_picture
-from pipeline.sources.coco_fields import as_fractions
+from pipeline.sources.coco_fields import as_fractions, check_size
 from pipeline.sources.coco_tables import NUM_POINTS, CocoTable, ImageId, Picture, read_table
 from pipeline.sources.listing import sizes
 from pipeline.sources.text import as_key, escape
@@ -81,8 +83,12 @@ class Coco:
         return tables
 
     def _make_sample(self, picture: Picture, image_id: ImageId, key: str) -> Sample:
+        detections = _detections(self._tables[0], picture, image_id)
+        poses = tuple(pose for table in self._tables for pose in _poses(table, picture, image_id))
         try:
             image = read_picture(self.image_root or posixpath.dirname(self.path), picture.name)
+            if detections or poses:
+                check_size(image, (picture.width, picture.height))
         except BadRecord as error:
             raise BadRecord(error.reason, f"{picture.where}: {error.message}") from error
         captions = [caption.strip() for table in self._tables for caption in table.captions.get(image_id, ())]
@@ -90,8 +96,8 @@ class Coco:
             key,
             captions[0] if captions else "",
             {"image": image},
-            detections=_detections(self._tables[0], picture, image_id),
-            poses=tuple(pose for table in self._tables for pose in _poses(table, picture, image_id)),
+            detections=detections,
+            poses=poses,
             metadata={**picture.metadata, "captions": captions} if captions else picture.metadata,
         )
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.images import PictureError, have_same_shape, read_header
 from pipeline.samples import Box
 from pipeline.sources.bad_record import BadRecord
 from pipeline.sources.text import is_clean
@@ -69,6 +70,30 @@ def as_fractions(box: PixelBox, width: int, height: int) -> Box | None:
     x0, x1 = (min(max(x / width, 0.0), 1.0) for x in (box[0], box[2]))
     y0, y1 = (min(max(y / height, 0.0), 1.0) for y in (box[1], box[3]))
     return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
+
+
+def check_size(picture: bytes, stated: tuple[int, int]) -> None:
+    """See whether fractions of the size that a file states are fractions of the picture.
+
+    A picture that cannot be opened is none of this function's: it fails where all pictures are opened.
+
+    Args:
+        picture: The encoded picture.
+        stated: Width and height, pixels. COCO's are those of the stored pixels, as its boxes are.
+
+    Raises:
+        BadRecord: The upright picture has other proportions, so it was cut, or its EXIF orientation turns it: `size_differs`.
+    """
+    try:
+        header = read_header(picture)
+    except PictureError:
+        return
+    if not have_same_shape((header.width, header.height), stated):
+        turned = f" after its EXIF orientation {header.orientation}" if header.orientation > 1 else ""
+        message = (
+            f"the picture has {header.width} x {header.height} pixels{turned}, which is no copy of the stated {stated[0]} x {stated[1]}"
+        )
+        raise BadRecord("size_differs", message)
 
 
 def scalars(record: Mapping[str, Any], without: tuple[str, ...]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 The forms that are read are drawn in refcoco_forms.py: tables of Hugging Face, with paths or with pictures in them, and MDETR's JSON.
 Expressions of one object come together in one sample as detections with the same box; with `per` = "image" all objects of a picture do.
 The key is the picture's name, "COCO_train2014_000000581857", and behind it the object's annotation id. An expression that two rows have is
-taken once.
+taken once. A picture may be a scaled copy of what its record states; one of other proportions fails, for the boxes would lie elsewhere.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from pipeline.errors import RecipeError, ShardError
 from pipeline.images import PictureError, read_header
 from pipeline.samples import BadSample, Detection, Sample
 from pipeline.sources.bad_record import BadRecord, read_picture
-from pipeline.sources.coco_fields import as_fractions
+from pipeline.sources.coco_fields import as_fractions, check_size
 from pipeline.sources.listing import list_inputs, sizes
 from pipeline.sources.parquet_rows import iterate_rows, open_table
 from pipeline.sources.refcoco_forms import Ref, read_refs
@@ -124,7 +124,7 @@ def _make_sample(group: _Group, picture: bytes, per: str) -> Sample:
     first = group.first
     detections: dict[Detection, None] = {}
     for ref in group.refs:
-        width, height = ref.size or _size(picture, ref)
+        width, height = _size(picture, ref)
         box = as_fractions(ref.box, width, height)
         if box is not None:
             detections |= dict.fromkeys(Detection(phrase, box, 1.0) for phrase in ref.phrases)
@@ -135,8 +135,12 @@ def _make_sample(group: _Group, picture: bytes, per: str) -> Sample:
 
 
 def _size(picture: bytes, ref: Ref) -> tuple[int, int]:
+    """The size that its box is meant for."""
     try:
+        if ref.size:
+            check_size(picture, ref.size)
+            return ref.size
         header = read_header(picture)
-    except PictureError as error:
+    except (BadRecord, PictureError) as error:
         raise BadRecord(error.reason, f"{ref.where}: {error.message}") from error
     return header.width, header.height

@@ -7,7 +7,17 @@ import pytest
 from PIL import Image
 
 from pipeline import images
-from pipeline.images import PictureError, apply_crop, decode_map, decode_rgb, decode_thumbnail, plan_crop, read_header, to_rgb
+from pipeline.images import (
+    PictureError,
+    apply_crop,
+    decode_map,
+    decode_rgb,
+    decode_thumbnail,
+    have_same_shape,
+    plan_crop,
+    read_header,
+    to_rgb,
+)
 from tests.broken_pictures import BROKEN, ODD, SIZE, deep_gray, encode, gradient, picture, png_bomb, png_chunk, turned, with_alpha
 
 
@@ -211,3 +221,11 @@ def test_a_map_keeps_its_mode_and_values(mode, kind):
     decoded = decode_map(encode(image, kind))
     assert decoded.mode == mode
     np.testing.assert_array_equal(np.asarray(decoded), np.asarray(image))
+
+
+@pytest.mark.parametrize(
+    ("size", "same"),
+    [((600, 401), True), ((600, 402), False), ((301, 199), True), ((300, 199), True), ((300, 202), False), ((302, 199), False)],
+)
+def test_rounding_may_cost_a_pixel_of_the_smaller_one(size, same):
+    assert have_same_shape((600, 400), size) is have_same_shape(size, (600, 400)) is same

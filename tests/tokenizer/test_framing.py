@@ -7,7 +7,7 @@ import pytest
 from pipeline.dice import dice
 from pipeline.images import Crop, plan_crop
 from pipeline.samples import ImageHeader, ImageRef, Pose, Sample
-from tokenizer.framing import Framing, cut_place, frame_ref, frame_sample, have_same_shape, lines_up, part_pixels
+from tokenizer.framing import Framing, cut_place, frame_ref, frame_sample, lines_up, part_pixels
 from tokenizer.options import TokenOptions
 
 OPTIONS = TokenOptions(target_size=256)
@@ -80,15 +80,6 @@ def test_other_proportions_deny_a_role_that_says_it_lines_up_and_do_not_distort_
     assert [framings[role].is_aligned for role in ("image", "depth", "edited_1")] == [True, False, False]
     assert framings["depth"].crop == plan_crop((400, 600), framings["depth"].size)
     assert framings["depth"].size == framings["image"].size[::-1]
-
-
-@pytest.mark.parametrize(
-    ("size", "same"),
-    [((600, 401), True), ((600, 402), False), ((301, 199), True), ((300, 199), True), ((300, 202), False), ((302, 199), False)],
-)
-def test_rounding_may_cost_a_pixel_of_the_smaller_one(size, same):
-    first, second = ImageHeader("PNG", 600, 400, num_bytes=0), ImageHeader("PNG", *size, num_bytes=0)
-    assert have_same_shape(first, second) is have_same_shape(second, first) is same
 
 
 def test_the_main_picture_is_the_first_where_none_is_called_image():

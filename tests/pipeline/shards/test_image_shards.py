@@ -152,6 +152,23 @@ def test_every_attempted_sample_has_its_row(tmp_path):
     assert rows[0]["tags"] == '["a"]' and len(rows[0]["sha256"]) == 64
 
 
+@pytest.mark.parametrize(
+    ("numbers", "column"),
+    [
+        ([2**63 - 1, -(2**63)], [2**63 - 1, -(2**63)]),
+        ([2**63, 1], [str(2**63), "1"]),
+        ([-(2**63) - 1], [str(-(2**63) - 1)]),
+        ([2**53 - 1, 0.5], [2.0**53 - 1, 0.5]),
+        ([2**53, 0.5], [str(2**53), "0.5"]),
+        ([10**400, 0.5], [f"1{'0' * 400}", "0.5"]),
+    ],
+)
+def test_numbers_that_no_column_holds_stand_as_text(tmp_path, numbers, column):
+    write_image_shard(str(tmp_path), 0, [Sample(str(i), images={"image": picture()}, metadata={"n": n}) for i, n in enumerate(numbers)])
+    assert pq.read_table(tmp_path / "00000.parquet")["n"].to_pylist() == column
+    assert [sample.metadata["n"] for sample in read(tmp_path)] == numbers
+
+
 def test_the_statistics_add_up(tmp_path):
     returned = write_image_shard(str(tmp_path), 0, SAMPLES)
     stored = json.loads((tmp_path / "00000_stats.json").read_text())

@@ -6,8 +6,10 @@ import pickle
 import re
 
 import pytest
+from PIL import Image
 
 from pipeline.errors import RecipeError, ShardError
+from pipeline.images import EXIF_ORIENTATION
 from pipeline.samples import BadSample, Detection, Pose, Sample
 from pipeline.sources import SOURCES
 from pipeline.sources.coco import Coco
@@ -156,6 +158,45 @@ def test_every_unit_size_gives_the_same_samples_also_after_a_journey(root):
         "instances_val2017.json",
         "person_keypoints_val2017.json",
     ]
+
+
+def show(root, width, height, orientation=1):
+    """Let the first picture have this size and orientation."""
+    exif = Image.Exif()
+    exif[EXIF_ORIENTATION] = orientation
+    Image.new("RGB", (width, height)).save(root / "val2017" / IMAGES[0]["file_name"], exif=exif)
+
+
+@pytest.mark.parametrize(
+    ("size", "orientation"), [((640, 400), 1), ((320, 200), 1), ((1280, 801), 1), ((80, 51), 1), ((400, 640), 6), ((640, 400), 3)]
+)
+@pytest.mark.parametrize("path", ["instances", "person_keypoints"])
+def test_a_picture_may_be_a_scaled_copy(root, path, size, orientation):
+    show(root, *size, orientation)
+    assert all(isinstance(sample, Sample) for sample in read(coco(root, path)))
+
+
+@pytest.mark.parametrize(
+    ("size", "orientation", "found"),
+    [
+        ((640, 402), 1, "640 x 402 pixels, "),
+        ((400, 400), 1, "400 x 400 pixels, "),
+        ((80, 52), 1, "80 x 52 pixels, "),
+        ((640, 400), 6, "400 x 640 pixels after its EXIF orientation 6, "),
+        ((640, 400), 8, "400 x 640 pixels after its EXIF orientation 8, "),
+    ],
+)
+@pytest.mark.parametrize("path", ["instances", "person_keypoints"])
+def test_a_picture_of_other_proportions_fails_for_boxes_would_lie_elsewhere(root, path, size, orientation, found):
+    show(root, *size, orientation)
+    bad, good = read(coco(root, path))
+    assert (bad.reason, good.key) == ("size_differs", "000000037777")
+    assert re.search(rf"images\[0\]: the picture has {found}which is no copy of the stated 640 x 400", bad.message)
+
+
+def test_captions_go_with_a_picture_of_any_size(root):
+    show(root, 400, 400)
+    assert [sample.caption[:5] for sample in read(coco(root, "captions"))] == ["A man", "The d"]
 
 
 def test_a_missing_picture_is_one_failed_sample(root):

@@ -235,6 +235,22 @@ def test_numbers_in_many_rows_lead_to_the_right_pictures(root):
     assert all(sample.images["image"] == picture(width=60 + n, height=50) for n, sample in enumerate(found))
 
 
+@pytest.mark.parametrize("form", ["paths", "json"])  # the third one states no size
+@pytest.mark.parametrize("per", ["object", "image"])
+@pytest.mark.parametrize(("size", "same"), [((320, 200), True), ((640, 401), True), ((640, 402), False), ((400, 640), False)])
+def test_a_picture_may_be_a_scaled_copy_and_nothing_else(root, form, per, size, same):
+    (root / "coco" / "train2014" / f"{name(581857)}.jpg").write_bytes(picture(*size))
+    found = read(source(root, form, per=per))
+    changed = [sample for sample in found if sample.key.startswith(name(581857))]
+    assert len(changed) == (2 if per == "object" else 1) and len(found) == len(changed) + 1
+    if same:
+        assert changed[0].detections[:3] == said(1719310, "navy blue shirt", "woman back in blue", "blue shirt")
+    else:
+        assert {sample.reason for sample in changed} == {"size_differs"}
+        assert f"the picture has {size[0]} x {size[1]} pixels, which is no copy of the stated 640 x 400" in changed[0].message
+    assert isinstance(next(sample for sample in found if sample not in changed), Sample)
+
+
 def test_what_two_rows_say_of_one_object_comes_together_once(root):
     write_table(root / "x.parquet", WITH_PICTURES, [picture_row(*OBJECTS[0]), picture_row(*OBJECTS[0][:-1], ["blue shirt", "shirt"])])
     [sample] = read(RefCoco(str(root / "x.parquet")))
