@@ -18,10 +18,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from filters.libraries import require
 from filters.near_duplicates import EMBEDDING
 from filters.neighbours.embedding_pairs import unit
 from filters.neighbours.hash_pairs import BITS
-from filters.neighbours.libraries import require
 from filters.neighbours.picture_hash import picture_hash
 from filters.pictures import judged_roles, read_picture
 from pipeline import paths

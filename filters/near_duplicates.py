@@ -9,9 +9,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from filters.libraries import require
 from filters.neighbours.clusters import all_but_one_of_each
 from filters.neighbours.embedding_pairs import near_pairs
-from filters.neighbours.libraries import require
 from filters.neighbours.signatures import CONTEXT_BYTES, context, words_of
 from pipeline.errors import SampleError
 from pipeline.run_view import Ruling, RunView

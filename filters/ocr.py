@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from filters.caption_text import WORD
-from filters.neighbours.libraries import require
+from filters.libraries import require
 from filters.pictures import judged_roles, read_picture
 from pipeline.errors import RecipeError
 from pipeline.images import decode_thumbnail

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from filters.libraries import require
 from filters.neighbours.clusters import all_but_one_of_each
 from filters.neighbours.hash_pairs import MAX_DISTANCE, near_pairs
-from filters.neighbours.libraries import require
 from filters.neighbours.picture_hash import picture_hash
 from filters.neighbours.signatures import CONTEXT_BYTES, context, words_of
 from filters.pictures import read_picture

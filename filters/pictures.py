@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TypeVar
 
 from PIL import Image
@@ -59,7 +60,7 @@ def show(sample: Sample, max_side: int) -> Image.Image:
     """
     role = sample.main_role
     assert role is not None, "samples without a picture are not asked about"
-    image = read_picture(sample, role, decode_rgb)
+    image = read_picture(sample, role, partial(decode_rgb, longer_side=max_side))
     image.thumbnail((max_side, max_side), Image.Resampling.BICUBIC, reducing_gap=None)
     return image
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from filters import FILTERS, Filter
-from filters.annotators import ANNOTATORS, Annotator
+from filters.annotators import ANNOTATORS, Annotator, fingerprint_annotator
 from filters.clip import ClipModel
 from jobs.filter_tables import build_filters, check_scales, named_table
 from jobs.lm.options import SampleOptions, TrainOptions
@@ -123,8 +123,8 @@ class Recipe:
             identity["clip"] = {name: resolved["clip"][name] for name in ("model", "pretrained", "precision")}
             identity["fingerprints"]["clip"] = self.clip.fingerprint()
         for number, (kind, item) in enumerate(self.annotators):
-            if hasattr(item, "fingerprint"):
-                identity["fingerprints"][f"annotator[{number}]({kind})"] = item.fingerprint()
+            if (found := fingerprint_annotator(item)) is not None:
+                identity["fingerprints"][f"annotator[{number}]({kind})"] = found
         identity["input"] = _bounded(self.source.fingerprint())
         return identity
 

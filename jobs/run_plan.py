@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from filters.annotators import check_annotator
 from filters.caption_scores import CaptionScores
 from filters.clip_stage import ClipStage
 from filters.stage import AnnotatorStage, named_rule
@@ -136,9 +137,11 @@ def check_weights(recipe: Recipe) -> None:
     Raises:
         RecipeError: Something that filters or annotators name cannot be had.
     """
-    for _, item in (*recipe.filters, *recipe.annotators):
+    for _, item in recipe.filters:
         if hasattr(item, "check"):
             item.check()
+    for _, annotator in recipe.annotators:
+        check_annotator(annotator)
     if not recipe.clip_filters and not recipe.scores_captions:
         return
     try:

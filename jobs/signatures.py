@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from filters.neighbours.libraries import require
+from filters.libraries import require
 from filters.neighbours.picture_hash import HASH_BYTES, picture_hash
 from filters.neighbours.signatures import CONTEXT_BYTES
 from pipeline import paths

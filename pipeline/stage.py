@@ -36,6 +36,10 @@ class ModelSpec(Protocol):
         """
         ...
 
+    def fingerprint(self) -> str:
+        """What answers depend on beside the spec's own fields, such as the content of a folder of weights; "" where it is not known."""
+        ...
+
     def load(self) -> Model: ...
 
 

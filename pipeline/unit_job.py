@@ -220,11 +220,15 @@ class UnitJob:
 
 
 def readable(source: Source, unit: Unit) -> Iterator[Sample | BadSample]:
-    """A unit's records; where its file cannot be read (any further), one failed record says so."""
+    """A unit's records. Where its file cannot be read (any further), all records that are left fail; one, where their number is unknown."""
+    number = unit.start
     try:
-        yield from source.read(unit)
+        for item in source.read(unit):
+            yield item
+            number += 1
     except ShardError as error:
-        yield BadSample(f"{unit.path}[{unit.start}:]", "unreadable_shard", str(error))
+        for lost in range(number, max(unit.stop or 0, number + 1)):
+            yield BadSample(f"{unit.path}[{lost}]", "unreadable_shard", str(error))
 
 
 class _TimedPort:

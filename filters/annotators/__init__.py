@@ -23,8 +23,7 @@ class Annotator(Protocol):
     Beside these, an annotator may have:
         adds                  roles that every sample with a picture is sure to have afterwards
         untraced              options that leave no trace in the data: a run goes on though they have changed
-        fingerprint()         what its answers depend on beside its options, such as the content of a folder of weights
-        check()               raises RecipeError where weights or a server cannot be had; called before any work
+        check()               raises RecipeError where something but the model cannot be had, a server or a library; called before any work
     """
 
     needs: ClassVar[Needs]
@@ -57,3 +56,20 @@ ANNOTATORS: dict[str, type[Annotator]] = {
     "sketch": Sketch,
     "detect": DetectPhrases,
 }
+
+
+def check_annotator(annotator: Annotator) -> None:
+    """Called before any work.
+
+    Raises:
+        RecipeError: Its model cannot be had, or what it wants beside it.
+    """
+    if hasattr(annotator, "check"):
+        annotator.check()
+    if annotator.asks is not None:
+        annotator.asks.check()
+
+
+def fingerprint_annotator(annotator: Annotator) -> str | None:
+    """What its answers depend on beside its options; None of one that asks no model."""
+    return None if annotator.asks is None else annotator.asks.fingerprint()

@@ -7,7 +7,7 @@ import numpy as np
 
 from filters.annotators.held_answers import HeldAnswers
 from filters.annotators.map_making import GrayMap, add_maps, refuse_sizes
-from filters.neighbours.libraries import require
+from filters.libraries import require
 from pipeline.samples import Sample
 from pipeline.stage import Model, Needs
 

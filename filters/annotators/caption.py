@@ -55,12 +55,6 @@ class LocalCaptions:
     def asks(self) -> CaptionModelSpec:
         return CaptionModelSpec(self.model, self.revision, self.precision, self.device)
 
-    def check(self) -> None:
-        self.asks.check()
-
-    def fingerprint(self) -> str:
-        return self.asks.fingerprint()
-
     def setup(self, model: Model | None) -> None:
         assert model is not None
         self._model[:] = [model]

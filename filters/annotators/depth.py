@@ -44,12 +44,6 @@ class Depth:
     def asks(self) -> DepthModelSpec:
         return DepthModelSpec(self.model, self.revision, self.precision, self.device, self.predicts)
 
-    def check(self) -> None:
-        self.asks.check()
-
-    def fingerprint(self) -> str:
-        return self.asks.fingerprint()
-
     def setup(self, model: Model | None) -> None:
         assert model is not None
         self._model[:] = [model]

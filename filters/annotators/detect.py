@@ -66,13 +66,10 @@ class DetectPhrases:
     def check(self) -> None:
         """
         Raises:
-            RecipeError: The weights cannot be had, or cannot be asked in this way.
+            RecipeError: The model cannot be asked in this way.
         """
         if not self.asks.reads_captions() and self.phrases == "grounded":
             raise RecipeError(f'annotator detect: {self.model} takes a list of phrases: it cannot ground a caption; set phrases = "chunks"')
-
-    def fingerprint(self) -> str:
-        return self.asks.fingerprint()
 
     def setup(self, model: Model | None) -> None:
         assert model is not None

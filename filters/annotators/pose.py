@@ -13,16 +13,11 @@ from filters.annotators.held_answers import HeldAnswers, Outcome
 from filters.annotators.map_making import ask_shown, has_photo, made_by, refuse_sizes
 from filters.annotators.network import Refused
 from filters.annotators.pose_model import PixelBox, PoseAnswer, PoseModelSpec, PoseRequest, pixel_box
-from filters.neighbours.libraries import require
+from filters.libraries import require
 from pipeline.errors import SampleError
+from pipeline.persons import PERSON, PERSONS, is_person
 from pipeline.samples import Pose, Sample
 from pipeline.stage import Model, Needs
-
-PERSON_WORDS = (
-    *("person", "persons", "people", "human", "man", "men", "woman", "women", "boy", "boys", "girl", "girls", "child", "children"),
-    *("kid", "kids", "guy", "guys", "lady", "ladies", "gentleman", "player", "players", "skater", "surfer", "skier", "skateboarder"),
-    *("snowboarder", "rider", "runner", "dancer", "athlete", "soldier", "worker", "pedestrian", "cyclist", "climber", "swimmer"),
-)
 
 
 @dataclass(frozen=True)
@@ -38,7 +33,7 @@ class PersonPoses:
     detector_revision: str = ""
     detector_threshold: float = 0.5  # of the detector's confidence
     whole_picture: bool = False  # without a detector: where no detection says it, one person fills the picture
-    person_words: tuple[str, ...] = PERSON_WORDS  # a detection is a person's whose phrase ends in one of them
+    person_words: tuple[str, ...] = (*PERSON, *PERSONS)  # a detection is a person's whose phrase ends in one of them
     max_persons: int = 8  # a picture
     max_overlap: float = 0.7  # of two boxes, intersection over union: above it they are of the same person
     min_confidence: float = 0.3  # a point below it is not seen
@@ -66,10 +61,6 @@ class PersonPoses:
 
     def check(self) -> None:
         require("pose", "scipy", extra="maps", step="annotator")  # ViTPose's processor wants it
-        self.asks.check()
-
-    def fingerprint(self) -> str:
-        return self.asks.fingerprint()
 
     def setup(self, model: Model | None) -> None:
         assert model is not None
@@ -102,7 +93,7 @@ class PersonPoses:
 
     def _persons(self, sample: Sample) -> list[tuple[float, float, float, float]]:
         """Boxes of the detections of persons, the surest first."""
-        found = [each for each in sample.detections if last_word(each.phrase) in self.person_words]
+        found = [each for each in sample.detections if is_person(each.phrase, self.person_words)]
         return [each.box for each in sorted(found, key=lambda each: -each.confidence)]
 
     def _boxes(self, sample: Sample, size: tuple[int, int]) -> Sequence[PixelBox] | None:
@@ -138,9 +129,3 @@ def as_pose(points: np.ndarray, width: int, height: int, min_confidence: float) 
         seen &= (x >= 0) & (x <= 1) & (y >= 0) & (y <= 1)
     rows = np.where(seen[:, None], np.stack([x, y, np.minimum(confidence, 1.0)], 1), 0.0).tolist()
     return Pose(tuple((row[0], row[1], row[2]) for row in rows))
-
-
-def last_word(phrase: str) -> str:
-    """In lower case, without what is no letter around it; empty where there is none."""
-    words = phrase.lower().split()
-    return words[-1].strip(".,;:!?\"'()") if words else ""

@@ -41,12 +41,6 @@ class Segmentation:
     def asks(self) -> SegmentationModelSpec:
         return SegmentationModelSpec(self.model, self.revision, self.precision, self.device)
 
-    def check(self) -> None:
-        self.asks.check()
-
-    def fingerprint(self) -> str:
-        return self.asks.fingerprint()
-
     def setup(self, model: Model | None) -> None:
         assert model is not None
         self._model[:] = [model]

@@ -16,9 +16,7 @@ from typing import Any
 from pipeline.samples import IMAGE_MARK, BadSample, Sample
 from pipeline.sources.bad_record import BadRecord, read_picture
 from pipeline.sources.dialogues import check_order, picture_roles, place_pictures, read_picture_names, read_turns
-from pipeline.sources.item_files import check_object, find_all_items, other_scalars, plan_items, read_unit
-from pipeline.sources.json_items import Places
-from pipeline.sources.listing import sizes
+from pipeline.sources.item_files import ItemFiles, other_scalars
 from pipeline.sources.text import as_key, escape
 from pipeline.sources.unit import Unit
 
@@ -33,26 +31,22 @@ class Conversations:
     image_root: str = ""  # what pictures' paths are relative to; empty: the folder of the file that names them
 
     def plan(self, unit_size: int) -> list[Unit]:
-        return plan_items(self.path, self._places, unit_size)
+        return self._files.plan(unit_size)
 
     def read(self, unit: Unit) -> Iterator[Sample | BadSample]:
-        paths = list(self._places)
-        num_before = sum(len(self._places[path]) for path in paths[: paths.index(unit.path)])
         root = self.image_root or posixpath.dirname(unit.path)
-        for number, where, item in read_unit(self._places, unit):
-            key = _key(item, num_before + number)
-            try:
-                yield _make_sample(check_object(item), key, root)
-            except BadRecord as error:
-                yield BadSample(key, error.reason, escape(f"{where}: {error.message}"))
+        return self._files.read(
+            unit,
+            key=lambda item, _, number: _key(item, number),
+            make=lambda item, key: _make_sample(item, key, root),
+        )
 
     def fingerprint(self) -> dict[str, str]:
-        return sizes(list(self._places))
+        return self._files.fingerprint()
 
     @cached_property
-    def _places(self) -> dict[str, Places]:
-        """Where items lie, by file. Found once: it travels with the source to the workers."""
-        return find_all_items(self.path, ending=".json")
+    def _files(self) -> ItemFiles:
+        return ItemFiles(self.path, ".json")
 
 
 def _make_sample(item: dict[str, Any], key: str, root: str) -> Sample:

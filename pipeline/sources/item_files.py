@@ -1,50 +1,71 @@
 """Files of JSON items, as sources plan and read them: where the items lie is found once, and every worker reads its own alone."""
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from pipeline.errors import RecipeError
+from pipeline.samples import BadSample, Sample
 from pipeline.sources.bad_record import BadRecord
 from pipeline.sources.json_items import Places, find_items, read_items
-from pipeline.sources.listing import list_inputs
+from pipeline.sources.listing import list_inputs, sizes
 from pipeline.sources.text import as_key, escape, is_clean
 from pipeline.sources.unit import Unit, cut_into_units
 
 
-def find_all_items(path: str, ending: str) -> dict[str, Places]:
-    """Where the items of all files lie, by file; the arguments are those of `list_inputs`.
+@dataclass(frozen=True)
+class ItemFiles:
+    """The files that a source's `path` names; what was found in them travels with the source to the workers."""
 
-    Raises:
-        RecipeError: A file is not there, or no JSON.
-    """
-    return {file: find_items(file) for file in list_inputs(path, ending=ending)}
+    path: str
+    ending: str  # which files of a folder count, with its dot
 
+    def plan(self, unit_size: int) -> list[Unit]:
+        """Units of at most `unit_size` items, file by file.
 
-def plan_items(path: str, places: Mapping[str, Places], unit_size: int) -> list[Unit]:
-    """Units of at most `unit_size` items, file by file.
+        Raises:
+            RecipeError: There is no item, a file is not there, or no JSON.
+        """
+        units: list[Unit] = []
+        for file, items in self._places.items():
+            units += cut_into_units(file, len(items), unit_size, first_index=len(units))
+        if not units:
+            raise RecipeError(f"{self.path}: no item in {len(self._places)} files")
+        return units
 
-    Raises:
-        RecipeError: There is no item.
-    """
-    units: list[Unit] = []
-    for file, items in places.items():
-        units += cut_into_units(file, len(items), unit_size, first_index=len(units))
-    if not units:
-        raise RecipeError(f"{path}: no item in {len(places)} files")
-    return units
+    def read(
+        self, unit: Unit, key: Callable[[Any, int, int], str], make: Callable[[dict[str, Any], str], Sample]
+    ) -> Iterator[Sample | BadSample]:
+        """A sample of each item of a unit; what stops one from being one is said with its file and line.
 
+        Args:
+            key: Given an item, its number in its file and its number over all files, from 0.
+            make: Given an item whose texts are UTF-8, and its key. Raises BadRecord.
 
-def read_unit(places: Mapping[str, Places], unit: Unit) -> Iterator[tuple[int, str, Any]]:
-    """The items of a unit, each with its number in the file, from 0, and its place ("data.json:17").
+        Raises:
+            ShardError: The file cannot be read.
+        """
+        files = list(self._places)
+        num_before = sum(len(self._places[file]) for file in files[: files.index(unit.path)])
+        items = self._places[unit.path]
+        stop = len(items) if unit.stop is None else unit.stop
+        for number, (where, item) in enumerate(read_items(unit.path, items, unit.start, stop), start=unit.start):
+            name = key(item, number, num_before + number)
+            try:
+                yield make(check_object(item), name)
+            except BadRecord as error:
+                yield BadSample(name, error.reason, escape(f"{where}: {error.message}"))
 
-    Raises:
-        ShardError: The file cannot be read.
-    """
-    items = places[unit.path]
-    stop = len(items) if unit.stop is None else unit.stop
-    for number, (where, item) in enumerate(read_items(unit.path, items, unit.start, stop), start=unit.start):
-        yield number, where, item
+    def fingerprint(self) -> dict[str, str]:
+        """Bytes by file."""
+        return sizes(list(self._places))
+
+    @cached_property
+    def _places(self) -> dict[str, Places]:
+        """Where items lie, by file. Found once."""
+        return {file: find_items(file) for file in list_inputs(self.path, ending=self.ending)}
 
 
 def item_key(path: str, number: int, num_folders: int) -> str:
@@ -87,5 +108,5 @@ def read_text(item: Mapping[str, Any], field: str) -> str:
 
 
 def other_scalars(item: Mapping[str, Any], used: tuple[str, ...]) -> dict[str, Any]:
-    """The fields that are a text, a number, a truth value or null, without those that were used: a sample's metadata."""
-    return {k: v for k, v in item.items() if k not in used and (v is None or isinstance(v, str | int | float | bool))}
+    """The fields that are a text, a number or a truth value, without those that were used: a sample's metadata."""
+    return {name: value for name, value in item.items() if name not in used and isinstance(value, str | int | float | bool)}

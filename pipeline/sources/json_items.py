@@ -9,7 +9,6 @@ import json
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import IO, Any
 
 from pipeline.errors import RecipeError, ShardError
@@ -30,25 +29,6 @@ class Places:
 
     def __len__(self) -> int:
         return len(self.lines)
-
-
-def iterate_items(path: str, start: int, stop: int | None) -> Iterator[tuple[str, Any]]:
-    """Items `start` to `stop`, each with its place ("data.json:17", by line); all that stand before are read, too.
-
-    Texts may hold smuggled bytes (see text.py). A line of JSON lines that does not parse comes as the ValueError that says why: it costs
-    itself alone. A list cannot be read past such a place.
-
-    Raises:
-        RecipeError: A list that does not parse, or a file that is neither.
-        ShardError: The file cannot be read.
-    """
-    fs, bare = open_fs(path)
-    try:
-        with fs.open(bare, "rb") as file:
-            items = _of_list(file, path) if _holds_list(file) else _of_lines(file, path)
-            yield from ((f"{path}:{line}", item) for _, line, item in islice(items, start, stop))
-    except OSError as error:
-        raise ShardError(f"{path}: {error}") from error
 
 
 def find_items(path: str) -> Places:
@@ -73,7 +53,10 @@ def find_items(path: str) -> Places:
 
 
 def read_items(path: str, places: Places, start: int, stop: int) -> Iterator[tuple[str, Any]]:
-    """Items `start` to `stop` as `iterate_items` gives them, without reading what stands before.
+    """Items `start` to `stop`, each with its place ("data.json:17", by line), without reading what stands before.
+
+    Texts may hold smuggled bytes (see text.py). A line of JSON lines that does not parse comes as the ValueError that says why: it costs
+    itself alone.
 
     Raises:
         ShardError: The file cannot be read.

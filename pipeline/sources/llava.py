@@ -29,10 +29,7 @@ from typing import Any, Literal
 from pipeline.samples import BadSample, Sample
 from pipeline.sources.bad_record import BadRecord, read_picture
 from pipeline.sources.dialogues import SPEAKERS, check_order, picture_roles, place_pictures, read_picture_names, read_turns, text_turns
-from pipeline.sources.item_files import check_object, find_all_items, item_key, other_scalars, plan_items, read_unit
-from pipeline.sources.json_items import Places
-from pipeline.sources.listing import sizes
-from pipeline.sources.text import escape
+from pipeline.sources.item_files import ItemFiles, item_key, other_scalars
 from pipeline.sources.unit import Unit
 
 PARTS = ("conversations", "image", "images")  # of an item; every other scalar field is metadata
@@ -53,24 +50,22 @@ class Llava:
             raise ValueError("image_token is empty; wants what stands for a picture, as '<image>'")
 
     def plan(self, unit_size: int) -> list[Unit]:
-        return plan_items(self.path, self._places, unit_size)
+        return self._files.plan(unit_size)
 
     def read(self, unit: Unit) -> Iterator[Sample | BadSample]:
         root = self.image_root or posixpath.dirname(unit.path)
-        for number, where, item in read_unit(self._places, unit):
-            key = item_key(unit.path, number, num_folders=0)
-            try:
-                yield self._make_sample(check_object(item), key, root)
-            except BadRecord as error:
-                yield BadSample(key, error.reason, escape(f"{where}: {error.message}"))
+        return self._files.read(
+            unit,
+            key=lambda item, number, _: item_key(unit.path, number, num_folders=0),
+            make=lambda item, key: self._make_sample(item, key, root),
+        )
 
     def fingerprint(self) -> dict[str, str]:
-        return sizes(list(self._places))
+        return self._files.fingerprint()
 
     @cached_property
-    def _places(self) -> dict[str, Places]:
-        """Where items lie, by file. Found once: it travels with the source to the workers."""
-        return find_all_items(self.path, ending=".json")
+    def _files(self) -> ItemFiles:
+        return ItemFiles(self.path, ".json")
 
     def _make_sample(self, item: dict[str, Any], key: str, root: str) -> Sample:
         if item.get("video"):

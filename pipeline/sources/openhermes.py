@@ -16,16 +16,11 @@ gpt are also seen in jondurbin/bagel, bagel/data_sources/openhermes.py.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from pipeline.samples import BadSample, Sample
-from pipeline.sources.bad_record import BadRecord
-from pipeline.sources.coco_fields import scalars
 from pipeline.sources.dialogues import SPEAKERS, check_order, read_turns, text_turns
-from pipeline.sources.item_files import check_object, find_all_items, plan_items, read_unit
-from pipeline.sources.json_items import Places
-from pipeline.sources.listing import sizes
-from pipeline.sources.text import escape
+from pipeline.sources.item_files import ItemFiles, other_scalars
 from pipeline.sources.unit import Unit
 
 
@@ -37,28 +32,23 @@ class OpenHermes:
     system: Literal["prepend", "drop"] = "prepend"  # prompts: in front of the first turn, a blank line between; or left out
 
     def plan(self, unit_size: int) -> list[Unit]:
-        return plan_items(self.path, self._places, unit_size)
+        return self._files.plan(unit_size)
 
     def read(self, unit: Unit) -> Iterator[Sample | BadSample]:
-        paths = list(self._places)
-        num_before = sum(len(self._places[path]) for path in paths[: paths.index(unit.path)])
-        for number, where, item in read_unit(self._places, unit):
-            key = str(num_before + number)
-            try:
-                said, first = read_turns(check_object(item)), 0
-                if said and said[0][0] == "system":
-                    said, first = _prepend(said) if self.system == "prepend" and said[0][1].strip() else (said, 1)
-                yield Sample(key, turns=text_turns(check_order(said, first)), metadata=scalars(item, without=("conversations",)))
-            except BadRecord as error:
-                yield BadSample(key, error.reason, escape(f"{where}: {error.message}"))
+        return self._files.read(unit, key=lambda item, _, number: str(number), make=self._make_sample)
 
     def fingerprint(self) -> dict[str, str]:
-        return sizes(list(self._places))
+        return self._files.fingerprint()
 
     @cached_property
-    def _places(self) -> dict[str, Places]:
-        """Where the items lie, by file. Found once: it travels with the source to the workers."""
-        return find_all_items(self.path, ending=".json")
+    def _files(self) -> ItemFiles:
+        return ItemFiles(self.path, ".json")
+
+    def _make_sample(self, item: dict[str, Any], key: str) -> Sample:
+        said, first = read_turns(item), 0
+        if said and said[0][0] == "system":
+            said, first = _prepend(said) if self.system == "prepend" and said[0][1].strip() else (said, 1)
+        return Sample(key, turns=text_turns(check_order(said, first)), metadata=other_scalars(item, used=("conversations",)))
 
 
 def _prepend(said: list[tuple[str, str]]) -> tuple[list[tuple[str, str]], int]:

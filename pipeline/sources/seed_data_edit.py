@@ -32,10 +32,7 @@ from pipeline.roles import count_numbered, numbered
 from pipeline.samples import BadSample, Sample
 from pipeline.sources.bad_record import BadRecord, read_picture
 from pipeline.sources.edits import Edit, make_edit_sample
-from pipeline.sources.item_files import check_object, find_all_items, item_key, other_scalars, plan_items, read_text, read_unit
-from pipeline.sources.json_items import Places
-from pipeline.sources.listing import sizes
-from pipeline.sources.text import escape
+from pipeline.sources.item_files import ItemFiles, item_key, other_scalars, read_text
 from pipeline.sources.unit import Unit
 
 _OF_A_TURN = re.compile(r"(?:edit_image|instruction)_(\d+)")
@@ -50,25 +47,22 @@ class SeedDataEdit:
     rewritten: bool = True  # take `instruction_new`, which GPT-4V wrote, where there is one; the other one remains in the metadata
 
     def plan(self, unit_size: int) -> list[Unit]:
-        return plan_items(self.path, self._places, unit_size)
+        return self._files.plan(unit_size)
 
     def read(self, unit: Unit) -> Iterator[Sample | BadSample]:
-        folder = posixpath.dirname(unit.path)
-        root = self.image_root or posixpath.normpath(join(folder, "..", "images"))
-        for number, where, item in read_unit(self._places, unit):
-            key = item_key(unit.path, number, num_folders=2)
-            try:
-                yield self._make_sample(check_object(item), key, root)
-            except BadRecord as error:
-                yield BadSample(key, error.reason, escape(f"{where}: {error.message}"))
+        root = self.image_root or posixpath.normpath(join(posixpath.dirname(unit.path), "..", "images"))
+        return self._files.read(
+            unit,
+            key=lambda item, number, _: item_key(unit.path, number, num_folders=2),
+            make=lambda item, key: self._make_sample(item, key, root),
+        )
 
     def fingerprint(self) -> dict[str, str]:
-        return sizes(list(self._places))
+        return self._files.fingerprint()
 
     @cached_property
-    def _places(self) -> dict[str, Places]:
-        """Where lines lie, by file. Found once: it travels with the source to the workers."""
-        return find_all_items(self.path, ending=".jsonl")
+    def _files(self) -> ItemFiles:
+        return ItemFiles(self.path, ".jsonl")
 
     def _make_sample(self, item: dict[str, Any], key: str, root: str) -> Sample:
         item = {name: value for name, value in item.items() if value is not None}  # where lines were made a table: turns that are not there

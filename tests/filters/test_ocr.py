@@ -130,6 +130,6 @@ def test_a_library_that_is_not_there_or_ships_no_models_is_the_recipe_s_fault(mo
         patch.setattr("filters.ocr._models_folder", lambda: tmp_path)
         with pytest.raises(RecipeError, match="does not ship PP-OCRv6_det_small"):
             Ocr().check()
-    monkeypatch.setattr("filters.neighbours.libraries.find_spec", lambda module: None)
+    monkeypatch.setattr("filters.libraries.find_spec", lambda module: None)
     with pytest.raises(RecipeError, match=r"rapidocr is not installed; pip install \"mgpt\[ocr\]\""):
         Ocr().check()

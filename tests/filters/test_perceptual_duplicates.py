@@ -114,6 +114,6 @@ def test_a_picture_that_cannot_be_decoded_fails_its_sample():
 
 def test_a_missing_library_is_the_recipe_s_fault(monkeypatch):
     PerceptualDuplicates().check()
-    monkeypatch.setattr("filters.neighbours.libraries.find_spec", lambda module: None)
+    monkeypatch.setattr("filters.libraries.find_spec", lambda module: None)
     with pytest.raises(RecipeError, match="imagehash is not installed"):
         PerceptualDuplicates().check()

@@ -229,3 +229,15 @@ def test_a_map_keeps_its_mode_and_values(mode, kind):
 )
 def test_rounding_may_cost_a_pixel_of_the_smaller_one(size, same):
     assert have_same_shape((600, 400), size) is have_same_shape(size, (600, 400)) is same
+
+
+@pytest.mark.parametrize("size, side, wanted", [((400, 300), 100, (100, 75)), ((401, 299), 101, (201, 150)), ((64, 400), 50, (8, 50))])
+def test_a_jpeg_of_which_little_is_wanted_is_decoded_small_and_never_below_that(size, side, wanted):
+    smooth = Image.fromarray(gradient(*size) * np.array([1, 1, 0], np.uint8))
+    data = encode(smooth, "JPEG")
+    small = images.decode_rgb(data, longer_side=side)
+    assert small.size == wanted and max(small.size) >= side
+    whole = images.decode_rgb(data).resize(small.size, Image.Resampling.BOX)
+    assert np.abs(np.asarray(small, int) - np.asarray(whole, int)).mean() < 4
+    assert images.decode_rgb(data, longer_side=500).size == size
+    assert images.decode_rgb(encode(smooth, "PNG"), longer_side=side).size == size

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from pipeline.errors import ShardError
 from pipeline.images import plan_crop
-from pipeline.samples import ImageRef, Pose, Sample
+from pipeline.samples import BadSample, ImageRef, Pose, Sample
 from pipeline.sources.unit import Unit
 from pipeline.unit_files import read_ledger, unit_files
-from pipeline.unit_job import Picture, UnitJob, Work
+from pipeline.unit_job import Picture, UnitJob, Work, readable
 from tests.broken_pictures import SIZE, picture
 from tests.pipeline.test_batching import FirstPixel
 
@@ -51,3 +52,19 @@ def test_the_crop_is_written_of_the_main_picture_also_where_only_a_drawn_one_is_
     [row] = read_ledger(str(tmp_path), unit_files(0).ledger).to_pylist()
     assert (row["disposition"], row["bucket"], row["crop_box"]) == ("accepted", "32x32", list(CROP.box(*SIZE)))
     assert (row["original_width"], row["original_height"]) == SIZE
+
+
+class Failing:
+    """A source whose file cannot be read beyond its third record."""
+
+    def read(self, unit):
+        for number in range(unit.start, 3):
+            yield Sample(str(number))
+        raise ShardError("gone")
+
+
+@pytest.mark.parametrize(("start", "stop", "lost"), [(0, 6, [3, 4, 5]), (2, 4, [3]), (0, 3, [3]), (0, None, [3]), (4, 6, [4, 5])])
+def test_every_record_behind_what_cannot_be_read_fails_by_itself(start, stop, lost):
+    items = list(readable(Failing(), Unit(0, "x.json", start, stop)))
+    assert [item.key for item in items] == [*map(str, range(start, 3)), *(f"x.json[{number}]" for number in lost)]
+    assert all(item.reason == "unreadable_shard" and "gone" in item.message for item in items if isinstance(item, BadSample))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.buckets import fit_bucket
 from pipeline.images import read_header
 from pipeline.samples import Drop, ImageRef, Pose, Sample, TokenSequence, Turn
 from pipeline.unit_job import Work
@@ -18,6 +19,7 @@ from tokenizer.options import TokenOptions
 from tokenizer.tasks.captioning import Captioning
 from tokenizer.tasks.control import Control
 from tokenizer.tasks.conversation import OwnTurns
+from tokenizer.tasks.editing import Editing
 from tokenizer.tasks.task import WeightedTask
 from tokenizer.tasks.text_to_image import TextToImage
 
@@ -186,3 +188,12 @@ def test_maps_of_any_size_are_cut_and_sized_as_the_main_picture():
     assert len({pixels.shape for pixels in maker.pixels(sample, work)}) == 1
     [sequence] = finish(maker, sample)
     assert len({(image.height, image.width) for image in sequence.images}) == 1
+
+
+def test_an_edited_picture_of_other_proportions_is_cut_by_itself_where_that_is_allowed():
+    sample = replace(make_sample(image=png(64, 128), edited_1=png(128, 64, seed=1)), metadata={"instruction_1": "Turn it."})
+    assert make(WeightedTask("editing", Editing())).work(sample).reason == "edited_1_not_aligned"
+    maker = make(WeightedTask("editing", Editing(require_alignment=False)))
+    work = maker.work(sample)
+    shapes = [pixels.shape[:2] for pixels in maker.pixels(sample, work)]
+    assert shapes == [fit_bucket(128, 64, 64)[::-1], fit_bucket(64, 128, 64)[::-1]] and shapes[0] != shapes[1]

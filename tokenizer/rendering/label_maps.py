@@ -29,15 +29,6 @@ HALF = 128  # the least value of a mask in a JPEG that is white: 0 and 255 are a
 ID_MODES = ("P", "L", "1", "I", "LA", "PA")
 
 
-def segmentation_palette(num: int) -> np.ndarray:
-    """[num, 3] uint8: the colours of the ids from 0 on.
-
-    Args:
-        num: At most 2^24.
-    """
-    return label_colors(np.arange(num))
-
-
 def label_colors(ids: np.ndarray) -> np.ndarray:
     """uint8 [..., 3]: the colour of each id.
 

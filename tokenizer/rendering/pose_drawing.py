@@ -53,7 +53,7 @@ def draw_poses(poses: Sequence[Pose], crop: Crop, part: Box = WHOLE) -> np.ndarr
     canvas = np.zeros((crop.height, crop.width, 3), np.uint8)
     side = min(crop.width, crop.height)
     persons = [_joints(pose, crop, part) for pose in poses]
-    for (first, second), color in zip(LIMBS, RAINBOW, strict=False):  # one colour more than limbs: points are more by one
+    for (first, second), color in zip(LIMBS, RAINBOW[: len(LIMBS)], strict=True):  # points are more than limbs, and have the last colour
         for joints in persons:
             if first in joints and second in joints:
                 shade = [value * 3 // 5 for value in color]

@@ -12,13 +12,12 @@ import random
 from dataclasses import dataclass
 
 from pipeline.roles import EDITED, count_numbered, numbered
-from pipeline.samples import Box, Conversation, Drop, ImageRef, Sample, Turn
+from pipeline.samples import Conversation, Drop, ImageRef, Sample, Turn
 from tokenizer.framing import Framings
 from tokenizer.tasks.task import lacks, pick
 from tokenizer.tasks.wording import check_wordings, pick_wording, say
 
 INSTRUCTION = "instruction"  # in Sample.metadata: instruction_1, instruction_2, ...
-WHOLE: Box = (0.0, 0.0, 1.0, 1.0)  # as a part, a picture is cut by itself and not like the main one
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Editing:
             shown = [ImageRef("image")] if number == 1 else []
             wordings = self.wordings if number == 1 else self.follow_up_wordings
             question = say(pick_wording(wordings, rng), {"instruction": _instruction(sample, number)}, shown)
-            turns += [Turn("user", question), Turn("assistant", (_ref(framings, number),))]
+            turns += [Turn("user", question), Turn("assistant", (_ref(number),))]
         return Conversation(sample.key, "editing", tuple(turns))
 
     def _single(self, sample: Sample, framings: Framings, rng: random.Random, *, num_turns: int) -> Conversation | Drop:
@@ -66,8 +65,8 @@ class Editing:
         if not usable:
             return drops[1]
         number = pick(usable, rng)
-        question = say(pick_wording(self.wordings, rng), {"instruction": _instruction(sample, number)}, [_ref(framings, number - 1)])
-        turns = (Turn("user", question), Turn("assistant", (_ref(framings, number),)))
+        question = say(pick_wording(self.wordings, rng), {"instruction": _instruction(sample, number)}, [_ref(number - 1)])
+        turns = (Turn("user", question), Turn("assistant", (_ref(number),)))
         return Conversation(sample.key, "editing", turns, {"turn": number})
 
     def _lacks(self, sample: Sample, framings: Framings, number: int) -> Drop | None:
@@ -94,7 +93,6 @@ def _instruction(sample: Sample, number: int) -> str:
     return text.strip() if isinstance(text, str) else ""
 
 
-def _ref(framings: Framings, number: int) -> ImageRef:
+def _ref(number: int) -> ImageRef:
     """The picture after this turn; after turn 0 the original."""
-    role = numbered(EDITED, number) if number else "image"
-    return ImageRef(role) if framings[role].is_aligned else ImageRef(role, box=WHOLE)
+    return ImageRef(numbered(EDITED, number) if number else "image")

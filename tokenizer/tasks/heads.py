@@ -7,31 +7,18 @@ found by two words. The paper says that head crops take the place of person crop
 Source: MUMU (arXiv 2406.18790): 70 % of the person crops.
 """
 
-import string
 from collections.abc import Collection, Sequence
 
 from pipeline.boxes import box_area, box_overlap
+from pipeline.persons import plain
 from pipeline.samples import Box, Detection
 
-# Singular, for one head cannot stand for several people.
-PERSON_WORDS = (
-    *("person", "man", "woman", "boy", "girl", "child", "kid", "baby", "infant", "toddler", "teenager", "adult", "lady", "gentleman"),
-    *("guy", "mother", "father", "daughter", "son", "sister", "brother", "wife", "husband", "bride", "groom", "policeman", "policewoman"),
-    *("officer", "soldier", "firefighter", "chef", "waiter", "waitress", "nurse", "doctor", "worker", "cowboy", "surfer", "skier"),
-    *("snowboarder", "skateboarder", "cyclist", "athlete", "dancer", "singer", "actor", "actress", "tourist", "student"),
-)
 HEAD_WORDS = ("head", "face")
-
-
-def is_person(phrase: str, person_words: Collection[str]) -> bool:
-    """Whether a phrase ends in a word for a person: "a young man" does, "the man's hat" does not."""
-    words = phrase.split()
-    return bool(words) and _plain(words[-1]) in {_plain(word) for word in person_words}
 
 
 def is_head(phrase: str, head_words: Collection[str]) -> bool:
     """Whether a phrase is a word for a head and nothing more: the horse's head is not the rider's."""
-    return _plain(phrase) in {_plain(word) for word in head_words}
+    return plain(phrase) in {plain(word) for word in head_words}
 
 
 def find_head(person: Box, persons: Sequence[Box], heads: Sequence[Detection], max_overlap: float) -> Box | None:
@@ -60,7 +47,3 @@ def widen_box(box: Box, margin: float) -> Box:
 def _holds(person: Box, head: Box) -> bool:
     x, y = (head[0] + head[2]) / 2, (head[1] + head[3]) / 2
     return person[0] <= x <= person[2] and person[1] <= y <= person[3] and box_area(head) < box_area(person) / 2
-
-
-def _plain(words: str) -> str:
-    return words.strip(string.whitespace + string.punctuation).casefold()

@@ -18,12 +18,13 @@ from typing import Any
 
 from pipeline.boxes import clip_box
 from pipeline.buckets import GRID
+from pipeline.persons import PERSON, is_person
 from pipeline.roles import MAPS
 from pipeline.samples import IMAGE_MARK, Box, Change, Conversation, Detection, Drop, ImageRef, Sample, Turn
 from tokenizer.framing import Framing, Framings
 from tokenizer.tasks.augment import KINDS, NUM_DICE, ChangeKind, draw_changes
 from tokenizer.tasks.crops import Candidate, find_candidates, picture_share, pixel_area, settle_overlaps
-from tokenizer.tasks.heads import HEAD_WORDS, PERSON_WORDS, find_head, is_head, is_person, widen_box
+from tokenizer.tasks.heads import HEAD_WORDS, find_head, is_head, widen_box
 from tokenizer.tasks.task import lacks
 from tokenizer.tasks.wording import check_wordings, pick_wording, say
 
@@ -59,7 +60,7 @@ class Interleaved:
     head_fraction: float = 0.7  # of the crops of persons whose head is found: the head alone is shown
     min_head_side: int = 64  # pixels of the original: a head has at least the area of this square
     head_margin: float = 0.2  # of a head's width and height, on each side
-    person_words: tuple[str, ...] = PERSON_WORDS  # a phrase that ends in one is a person
+    person_words: tuple[str, ...] = PERSON  # a phrase that ends in one is a person
     head_words: tuple[str, ...] = HEAD_WORDS  # a phrase that is one of them is a head
     augment_fraction: float = 0.2  # of the crops: changed, so that they cannot be pasted into the answer
     changes: tuple[ChangeKind, ...] = KINDS  # that may be drawn, at least one for a changed crop

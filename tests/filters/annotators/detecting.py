@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor
 
+from filters.annotators import check_annotator
 from filters.annotators.detect import DetectPhrases
 from filters.annotators.search import DetectRequest, Search
 from pipeline.samples import Sample
@@ -37,7 +38,7 @@ def loaded_model(folder):
 def detector(folders, kind, **options):
     box, text = THRESHOLDS[kind]
     annotator = DetectPhrases(folders[kind], **{"box_threshold": box, "text_threshold": text, "max_overlap": 1.0} | options)
-    annotator.check()
+    check_annotator(annotator)
     annotator.setup(loaded_model(folders[kind]))
     return annotator
 

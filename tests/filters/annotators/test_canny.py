@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-import filters.neighbours.libraries
+import filters.libraries
 from filters.annotators.canny import Canny
 from filters.stage import AnnotatorStage
 from pipeline.errors import RecipeError
@@ -61,6 +61,6 @@ def test_thresholds_decide_what_an_edge_is():
 
 
 def test_without_opencv_the_recipe_is_refused_and_told_what_to_install(monkeypatch):
-    monkeypatch.setattr(filters.neighbours.libraries, "find_spec", lambda name: None)
+    monkeypatch.setattr(filters.libraries, "find_spec", lambda name: None)
     with pytest.raises(RecipeError, match=r'annotator canny: the library cv2 is not installed; pip install "mgpt\[maps\]"'):
         Canny().check()

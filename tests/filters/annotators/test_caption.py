@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from filters.annotators import check_annotator, fingerprint_annotator
 from filters.annotators.caption import LocalCaptions
 from filters.annotators.caption_model import _Draws
 from pipeline.dice import dice
@@ -40,7 +41,7 @@ def folders(tmp_path_factory):
 
 def loaded(folder, **options):
     annotator = LocalCaptions(model=folder, **{"max_new_tokens": TOKENS, "truncated": "keep", "on_failure": "keep_original"} | options)
-    annotator.check()
+    check_annotator(annotator)
     annotator.setup(annotator.asks.load())
     return annotator
 
@@ -169,17 +170,17 @@ def test_a_prompt_without_the_picture_is_the_recipes_fault(folders):
 
 def test_what_cannot_be_had_is_refused_before_any_work(folders, tmp_path):
     with pytest.raises(RecipeError, match="cannot be had"):
-        LocalCaptions(model=str(tmp_path / "nowhere")).check()
+        check_annotator(LocalCaptions(model=str(tmp_path / "nowhere")))
     copy = tmp_path / "llava"
     tiny_captioners.save_llava(copy)
     (copy / "model.safetensors").rename(copy / "elsewhere")
     with pytest.raises(RecipeError, match=r"has none of model\.safetensors"):
-        LocalCaptions(model=str(copy)).check()
+        check_annotator(LocalCaptions(model=str(copy)))
     config = json.loads((copy / "config.json").read_text())
     (copy / "elsewhere").rename(copy / "model.safetensors")
     (copy / "config.json").write_text(json.dumps({**config, "model_type": "llama"}))
     with pytest.raises(RecipeError, match="is a llama"):
-        LocalCaptions(model=str(copy)).check()
+        check_annotator(LocalCaptions(model=str(copy)))
 
 
 def test_missing_weights_are_not_made_up(tmp_path):
@@ -214,9 +215,9 @@ def test_a_weight_changed_anywhere_in_the_folder_changes_the_fingerprint(tmp_pat
     (tmp_path / "config.json").write_text("{}")
     weights = bytearray(3 << 20)
     (tmp_path / "model.safetensors").write_bytes(weights)
-    before = LocalCaptions(str(tmp_path)).fingerprint()
-    assert LocalCaptions(str(tmp_path)).fingerprint() == before
+    before = fingerprint_annotator(LocalCaptions(str(tmp_path)))
+    assert fingerprint_annotator(LocalCaptions(str(tmp_path))) == before
     weights[-1] = 1
     (tmp_path / "model.safetensors").write_bytes(weights)
-    assert LocalCaptions(str(tmp_path)).fingerprint() != before
-    assert LocalCaptions("org/captioner").fingerprint() == ""
+    assert fingerprint_annotator(LocalCaptions(str(tmp_path))) != before
+    assert fingerprint_annotator(LocalCaptions("org/captioner")) == ""

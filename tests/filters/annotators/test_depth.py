@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from transformers import pipeline
 
+from filters.annotators import check_annotator, fingerprint_annotator
 from filters.annotators.depth import Depth, spread
 from filters.annotators.depth_model import inverse
 from filters.stage import AnnotatorStage
@@ -36,7 +37,7 @@ def folders(tmp_path_factory):
 
 def loaded(folder, **options):
     annotator = Depth(model=folder, **options)
-    annotator.check()
+    check_annotator(annotator)
     annotator.setup(annotator.asks.load())
     return annotator
 
@@ -108,14 +109,14 @@ def test_a_model_that_does_not_say_what_its_values_are_is_refused(folders, tmp_p
     config = json.loads((tiny_map_models.save_dpt(tmp_path / "other") / "config.json").read_text())
     (tmp_path / "other" / "config.json").write_text(json.dumps({**config, "model_type": "chmv2"}))
     with pytest.raises(RecipeError, match='is a chmv2; say predicts = "nearness"'):
-        Depth(model=str(tmp_path / "other")).check()
-    Depth(model=str(tmp_path / "other"), predicts="distance").check()
+        check_annotator(Depth(model=str(tmp_path / "other")))
+    check_annotator(Depth(model=str(tmp_path / "other"), predicts="distance"))
 
 
 def test_a_model_of_something_else_is_refused(tmp_path):
     folder = tiny_map_models.save_segformer(tmp_path / "segformer")
     with pytest.raises(RecipeError, match="is a segformer, which does not estimate depth"):
-        Depth(model=str(folder)).check()
+        check_annotator(Depth(model=str(folder)))
 
 
 def test_batches_are_a_function_of_the_input(folders):
@@ -167,5 +168,5 @@ def test_sizes_below_one_are_refused(options):
 
 
 def test_other_weights_have_another_fingerprint(folders):
-    assert Depth(model=folders["dpt"]).fingerprint() != Depth(model=folders["zoe"]).fingerprint()
-    assert Depth(model="org/name").fingerprint() == ""
+    assert fingerprint_annotator(Depth(model=folders["dpt"])) != fingerprint_annotator(Depth(model=folders["zoe"]))
+    assert fingerprint_annotator(Depth(model="org/name")) == ""

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from transformers import pipeline
 
-from filters.annotators import ANNOTATORS
+from filters.annotators import ANNOTATORS, check_annotator, fingerprint_annotator
 from filters.annotators.detect import DetectPhrases
 from pipeline.errors import RecipeError, SampleError
 from pipeline.samples import Detection, Sample
@@ -143,19 +143,19 @@ def test_the_metadata_name_the_model_of_what_was_found(folders):
 
 def test_what_cannot_be_had_is_refused_before_any_work(folders, tmp_path):
     with pytest.raises(RecipeError, match="cannot be had"):
-        DetectPhrases(str(tmp_path / "nowhere")).check()
+        check_annotator(DetectPhrases(str(tmp_path / "nowhere")))
     copy = tiny_detectors.save_owlvit(tmp_path / "owlvit")
     (copy / "model.safetensors").rename(copy / "elsewhere")
     with pytest.raises(RecipeError, match=r"has none of model\.safetensors"):
-        DetectPhrases(str(copy)).check()
+        check_annotator(DetectPhrases(str(copy)))
     (copy / "elsewhere").rename(copy / "model.safetensors")
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, "model_type": "detr"}))
     with pytest.raises(RecipeError, match=r"is a detr, which does not find phrases; wanted is one of grounding-dino, "):
-        DetectPhrases(str(copy)).check()
+        check_annotator(DetectPhrases(str(copy)))
     with pytest.raises(RecipeError, match="cannot ground a caption"):
-        DetectPhrases(folders["owlv2"], phrases="grounded").check()
-    DetectPhrases(folders["grounding_dino"], phrases="grounded").check()
+        check_annotator(DetectPhrases(folders["owlv2"], phrases="grounded"))
+    check_annotator(DetectPhrases(folders["grounding_dino"], phrases="grounded"))
 
 
 @pytest.mark.parametrize("kind", ["grounding_dino", "owlvit"])
@@ -199,7 +199,7 @@ def test_options_at_their_bounds_are_taken():
 
 def test_a_weight_changed_anywhere_in_the_folder_changes_the_fingerprint(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(bytes(1000))
-    before = DetectPhrases(str(tmp_path)).fingerprint()
-    assert DetectPhrases(str(tmp_path)).fingerprint() == before != ""
+    before = fingerprint_annotator(DetectPhrases(str(tmp_path)))
+    assert fingerprint_annotator(DetectPhrases(str(tmp_path))) == before != ""
     (tmp_path / "model.safetensors").write_bytes(bytes(999) + b"1")
-    assert DetectPhrases(str(tmp_path)).fingerprint() != before and DetectPhrases("org/detector").fingerprint() == ""
+    assert fingerprint_annotator(DetectPhrases(str(tmp_path))) != before and fingerprint_annotator(DetectPhrases("org/detector")) == ""

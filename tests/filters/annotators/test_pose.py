@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForObjectDetection, VitPoseForPoseEstimation
 
-import filters.neighbours.libraries
-from filters.annotators.pose import PersonPoses, as_pose, last_word
+import filters.libraries
+from filters.annotators import check_annotator, fingerprint_annotator
+from filters.annotators.pose import PersonPoses, as_pose
 from filters.annotators.pose_model import apart, corners_of, pixel_box
 from filters.stage import AnnotatorStage
 from pipeline.errors import RecipeError, SampleError
@@ -36,7 +37,7 @@ def folders(tmp_path_factory):
 
 def loaded(folder, **options):
     annotator = PersonPoses(model=folder, **{"min_confidence": 0.0, "batch_size": 1} | options)
-    annotator.check()
+    check_annotator(annotator)
     annotator.setup(annotator.asks.load())
     return annotator
 
@@ -187,13 +188,6 @@ def test_dialogues_get_poses_and_what_fails_costs_itself(folders):
     assert dialogue.poses and text == given[2]
 
 
-@pytest.mark.parametrize(
-    "phrase, word", [("A tall Man.", "man"), ("the man's dog", "dog"), ("woman", "woman"), ("", ""), ('two "people"', "people")]
-)
-def test_a_phrase_is_a_persons_by_its_last_word(phrase, word):
-    assert last_word(phrase) == word
-
-
 def test_boxes_are_cut_at_the_borders_and_kept_apart():
     assert pixel_box((-5, 10, 50, 300), (200, 100)) == (0, 10, 50, 190)
     assert pixel_box((10, 10, 11, 20), (200, 100)) == (10, 10, 1, 10) and pixel_box((10, 10, 10.9, 20), (200, 100)) is None
@@ -222,21 +216,21 @@ def test_options_that_make_no_sense_are_refused(options, complaint):
 
 def test_what_cannot_be_had_is_refused_before_any_work(folders, tmp_path, monkeypatch):
     with pytest.raises(RecipeError, match="is a detr, which is no ViTPose"):
-        PersonPoses(model=folders["detr"]).check()
+        check_annotator(PersonPoses(model=folders["detr"]))
     with pytest.raises(RecipeError, match="is a vitpose, which does not detect objects"):
-        PersonPoses(model=folders["vitpose"], detector=folders["vitpose"]).check()
+        check_annotator(PersonPoses(model=folders["vitpose"], detector=folders["vitpose"]))
     with pytest.raises(RecipeError, match="finds 133 points, and COCO's 17 are wanted"):
-        PersonPoses(model=str(tiny_map_models.save_vitpose(tmp_path / "whole", num_points=133))).check()
+        check_annotator(PersonPoses(model=str(tiny_map_models.save_vitpose(tmp_path / "whole", num_points=133))))
     with pytest.raises(RecipeError, match="has no class 'person'"):
         cars = str(tiny_map_models.save_detr(tmp_path / "cars", ("car", "bus")))
-        PersonPoses(model=folders["vitpose"], detector=cars).check()
+        check_annotator(PersonPoses(model=folders["vitpose"], detector=cars))
     with pytest.raises(RecipeError, match="cannot be had"):
-        PersonPoses(model=folders["vitpose"], detector=str(tmp_path / "nowhere")).check()
-    monkeypatch.setattr(filters.neighbours.libraries, "find_spec", lambda name: None)
+        check_annotator(PersonPoses(model=folders["vitpose"], detector=str(tmp_path / "nowhere")))
+    monkeypatch.setattr(filters.libraries, "find_spec", lambda name: None)
     with pytest.raises(RecipeError, match=r'annotator pose: the library scipy is not installed; pip install "mgpt\[maps\]"'):
-        PersonPoses(model=folders["vitpose"]).check()
+        check_annotator(PersonPoses(model=folders["vitpose"]))
 
 
 def test_the_detector_is_in_the_fingerprint(folders):
-    alone = PersonPoses(model=folders["vitpose"]).fingerprint()
-    assert alone != PersonPoses(model=folders["vitpose"], detector=folders["detr"]).fingerprint()
+    alone = fingerprint_annotator(PersonPoses(model=folders["vitpose"]))
+    assert alone != fingerprint_annotator(PersonPoses(model=folders["vitpose"], detector=folders["detr"]))

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForUniversalSegmentation, pipeline
 
+from filters.annotators import check_annotator
 from filters.annotators.segmentation import Segmentation
 from filters.annotators.segmentation_model import SegmentationRequest, padded_size
 from filters.stage import AnnotatorStage
@@ -38,7 +39,7 @@ def folders(tmp_path_factory):
 
 def loaded(folder, **options):
     annotator = Segmentation(model=folder, **options)
-    annotator.check()
+    check_annotator(annotator)
     annotator.setup(annotator.asks.load())
     return annotator
 
@@ -119,7 +120,7 @@ def test_256_classes_take_8_bits(tmp_path):
 
 def test_a_model_of_something_else_is_refused(tmp_path):
     with pytest.raises(RecipeError, match="is a vitpose, which does not segment pictures"):
-        Segmentation(model=str(tiny_map_models.save_vitpose(tmp_path / "pose"))).check()
+        check_annotator(Segmentation(model=str(tiny_map_models.save_vitpose(tmp_path / "pose"))))
     with pytest.raises(RecipeError, match="lacks weights"):  # a detector of the same family
         Segmentation(model=str(tiny_map_models.save_detr(tmp_path / "detr"))).asks.load()
     with pytest.raises(RecipeError, match="is no semantic EoMT"):
@@ -130,7 +131,7 @@ def test_a_folder_without_weights_is_refused_before_any_work(tmp_path):
     folder = tiny_map_models.save_segformer(tmp_path / "segformer")
     (folder / "model.safetensors").unlink()
     with pytest.raises(RecipeError, match=r"annotator segmentation: .* has none of model\.safetensors"):
-        Segmentation(model=str(folder)).check()
+        check_annotator(Segmentation(model=str(folder)))
 
 
 def test_the_stage_adds_what_the_annotator_promises(folders):

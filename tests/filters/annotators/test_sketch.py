@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import filters.neighbours.libraries
+import filters.libraries
 from filters.annotators.sketch import Sketch
 from filters.stage import AnnotatorStage
 from pipeline.errors import RecipeError
@@ -55,6 +55,6 @@ def test_a_sketch_is_the_dodge_of_a_picture_and_its_blurred_inverse():
 
 
 def test_without_opencv_the_recipe_is_refused_and_told_what_to_install(monkeypatch):
-    monkeypatch.setattr(filters.neighbours.libraries, "find_spec", lambda name: None)
+    monkeypatch.setattr(filters.libraries, "find_spec", lambda name: None)
     with pytest.raises(RecipeError, match=r"annotator sketch: the library cv2 is not installed"):
         Sketch().check()

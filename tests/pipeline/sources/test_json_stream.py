@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.errors import RecipeError, ShardError
 from pipeline.sources import json_stream
-from pipeline.sources.json_items import find_items, iterate_items, read_items
+from pipeline.sources.json_items import find_items, read_items
 from pipeline.sources.json_stream import JsonReader, iterate_list, iterate_lists
 
 ITEMS = [
@@ -117,10 +117,15 @@ def test_items_are_read_from_their_places_as_they_are_one_after_the_other(tmp_pa
     (tmp_path / "x.json").write_text(text)
     path = str(tmp_path / "x.json")
     places = find_items(path)
-    wanted = [(where, str(item)) for where, item in iterate_items(path, 0, None)]
+    if lines:
+        numbered = [(number, line) for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1) if line]
+        wanted = [(f"{path}:{number}", None if line == "{broken" else json.loads(line)) for number, line in numbered]
+    else:
+        wanted = [(f"{path}:{2 + 4 * number}", item) for number, item in enumerate(items)]
     assert len(places) == len(wanted) == 50 + lines
     for start, stop in ((0, len(places)), (0, 1), (17, 33), (len(places) - 1, len(places)), (5, 5)):
-        assert [(where, str(item)) for where, item in read_items(path, places, start, stop)] == wanted[start:stop]
+        read = [(where, None if isinstance(item, ValueError) else item) for where, item in read_items(path, places, start, stop)]
+        assert read == wanted[start:stop]
 
 
 def test_a_long_list_is_never_held_whole(tmp_path):

@@ -6,11 +6,12 @@ from PIL import Image
 
 from pipeline.images import PictureError, decode_map, plan_crop
 from tests.tokenizer.rendering.scenes import png
-from tokenizer.rendering.label_maps import draw_mask, draw_segmentation, label_colors, segmentation_palette
+from tokenizer.rendering.label_maps import draw_mask, draw_segmentation, label_colors
 
 SIZE = (4, 2)
 CROP = plan_crop(SIZE, SIZE)
 WHOLE = (0.0, 0.0, 4.0, 2.0)
+PALETTE = label_colors(np.arange(256))
 IDS = np.array([[0, 1, 2, 3], [15, 20, 254, 255]], np.uint8)
 
 
@@ -25,11 +26,10 @@ def mask(image: Image.Image, is_lossy: bool = False) -> list[list[int]]:
 
 
 def test_the_palette_is_vocs():
-    palette = segmentation_palette(256)
-    assert (palette.shape, palette.dtype) == ((256, 3), np.uint8)
+    assert (PALETTE.shape, PALETTE.dtype) == ((256, 3), np.uint8)
     known = {0: (0, 0, 0), 1: (128, 0, 0), 2: (0, 128, 0), 3: (128, 128, 0), 4: (0, 0, 128), 7: (128, 128, 128), 8: (64, 0, 0)}
     known |= {15: (192, 128, 128), 20: (0, 64, 128), 255: (224, 224, 192)}
-    assert {index: tuple(palette[index].tolist()) for index in known} == known
+    assert {index: tuple(PALETTE[index].tolist()) for index in known} == known
 
 
 def test_no_two_ids_have_one_colour_up_to_the_last():
@@ -37,7 +37,6 @@ def test_no_two_ids_have_one_colour_up_to_the_last():
     colors = label_colors(ids).astype(np.int32)
     assert len(np.unique(colors[:, 0] << 16 | colors[:, 1] << 8 | colors[:, 2])) == len(ids)
     assert label_colors(np.array((1 << 24) - 1)).tolist() == [255, 255, 255]
-    np.testing.assert_array_equal(segmentation_palette(300)[:256], segmentation_palette(256))
 
 
 def test_ids_are_read_from_every_way_of_storing_them():
@@ -45,9 +44,9 @@ def test_ids_are_read_from_every_way_of_storing_them():
     palette.putdata(IDS.ravel().tolist())
     palette.putpalette(np.random.default_rng(0).integers(0, 256, 768, np.uint8).tobytes())  # its own colours do not matter
     for image in (Image.fromarray(IDS), palette, Image.fromarray(IDS.astype(np.uint16)), Image.fromarray(IDS.astype(np.int32))):
-        np.testing.assert_array_equal(segment(image), segmentation_palette(256)[IDS])
+        np.testing.assert_array_equal(segment(image), PALETTE[IDS])
     with_alpha = Image.merge("LA", (Image.fromarray(IDS), Image.new("L", SIZE, 255)))
-    np.testing.assert_array_equal(segment(with_alpha), segmentation_palette(256)[IDS])
+    np.testing.assert_array_equal(segment(with_alpha), PALETTE[IDS])
 
 
 def test_a_palette_with_a_transparent_colour_still_has_ids():
@@ -55,12 +54,12 @@ def test_a_palette_with_a_transparent_colour_still_has_ids():
     image.putdata(IDS.ravel().tolist())
     decoded = decode_map(png(image, transparency=0))
     assert decoded.mode == "P" and "transparency" in decoded.info
-    np.testing.assert_array_equal(draw_segmentation(decoded, CROP, WHOLE, False), segmentation_palette(256)[IDS])
+    np.testing.assert_array_equal(draw_segmentation(decoded, CROP, WHOLE, False), PALETTE[IDS])
 
 
 def test_ids_over_255_and_single_bits_are_ids():
     deep = np.array([[256, 1000, 65_535, 0]] * 2, np.uint16)
-    np.testing.assert_array_equal(segment(Image.fromarray(deep)), segmentation_palette(65_536)[deep])
+    np.testing.assert_array_equal(segment(Image.fromarray(deep)), label_colors(np.arange(65_536))[deep])
     assert segment(Image.fromarray(np.array([[False, True] * 2] * 2)))[0, :, 0].tolist() == [0, 128, 0, 128]
 
 
@@ -74,10 +73,10 @@ def test_a_coloured_map_keeps_its_colours():
 
 def test_no_colour_is_new_after_a_resize():
     ids = np.random.default_rng(0).choice([3, 40, 200], (70, 90)).astype(np.uint8)
-    for map_ in (Image.fromarray(ids), Image.fromarray(segmentation_palette(256)[ids])):
+    for map_ in (Image.fromarray(ids), Image.fromarray(PALETTE[ids])):
         for bucket in ((32, 32), (160, 128)):
             drawn = draw_segmentation(map_, plan_crop(map_.size, bucket), (0, 0, 90, 70), False)
-            assert {tuple(c) for c in drawn.reshape(-1, 3).tolist()} == {tuple(c) for c in segmentation_palette(256)[[3, 40, 200]].tolist()}
+            assert {tuple(c) for c in drawn.reshape(-1, 3).tolist()} == {tuple(c) for c in PALETTE[[3, 40, 200]].tolist()}
 
 
 def transparent(mode: str) -> Image.Image:

@@ -24,9 +24,10 @@ from tests.tokenizer.rendering.scenes import (
 )
 from tokenizer.framing import frame_ref, frame_sample
 from tokenizer.options import TokenOptions
-from tokenizer.rendering.label_maps import segmentation_palette
+from tokenizer.rendering.label_maps import label_colors
 from tokenizer.rendering.render import Renderer
 
+PALETTE = label_colors(np.arange(256))
 OPTIONS = TokenOptions(target_size=256)
 GRAYS = np.rint((NEARNESS - 1000.0) / 60_000 * 255).astype(np.uint8)
 
@@ -44,7 +45,7 @@ def test_without_a_resize_every_pixel_of_every_map_is_its_pictures(size):
     assert len(np.unique(ids)) == 5
     np.testing.assert_array_equal(draw(sample, "image", crop), COLORS[ids])
     np.testing.assert_array_equal(draw(sample, "edited_1", crop), COLORS[::-1][ids])
-    np.testing.assert_array_equal(draw(sample, "segmentation", crop), segmentation_palette(256)[CLASSES[ids]])
+    np.testing.assert_array_equal(draw(sample, "segmentation", crop), PALETTE[CLASSES[ids]])
     np.testing.assert_array_equal(draw(sample, "mask", crop), np.where(ids == 4, 255, 0)[..., None].repeat(3, axis=2))
     np.testing.assert_array_equal(draw(sample, "depth", crop), GRAYS[ids][..., None].repeat(3, axis=2))
     np.testing.assert_allclose(draw(sample, "normal", crop).astype(int), as_normals(NORMALS)[ids].astype(int), atol=1)
@@ -67,7 +68,7 @@ def test_after_a_resize_maps_of_any_size_agree_with_the_picture_away_from_border
     sure = inner(ids, 4 if min(other) < 200 else 2)
     assert sure.mean() > 0.75 and len(np.unique(ids[sure])) == 5
 
-    segmentation, palette = draw(sample, "segmentation", crop), segmentation_palette(256)[CLASSES]
+    segmentation, palette = draw(sample, "segmentation", crop), PALETTE[CLASSES]
     np.testing.assert_array_equal(segmentation[sure], palette[ids][sure])
     assert {tuple(color) for color in segmentation.reshape(-1, 3)} == {tuple(color) for color in palette}  # nothing new at borders
     mask = draw(sample, "mask", crop)
@@ -90,7 +91,11 @@ def test_a_part_of_a_map_is_where_the_part_of_its_picture_is(scale):
     ids = abs(shown[:, :, None] - COLORS.astype(int)).sum(axis=3).argmin(axis=2)
     sure = inner(ids, 3)
     assert sure.mean() > 0.7 and len(np.unique(ids[sure])) >= 4
-    for role, truth in (("segmentation", segmentation_palette(256)[CLASSES]), ("normal", as_normals(NORMALS)), ("edited_1", COLORS[::-1])):
+    for role, truth in (
+        ("segmentation", PALETTE[CLASSES]),
+        ("normal", as_normals(NORMALS)),
+        ("edited_1", COLORS[::-1]),
+    ):
         drawn = draw(sample, ImageRef(role, box), crops[role]).astype(int)
         np.testing.assert_allclose(drawn[sure], truth[ids][sure].astype(int), atol={"segmentation": 0, "normal": 1, "edited_1": 30}[role])
 
@@ -101,7 +106,7 @@ def test_a_part_of_a_small_map_begins_between_its_pixels():
     box = (100.4 / 800, 204.4 / 600, 356.4 / 800, 396.4 / 600)  # pixels 100 to 356 and 204 to 396
     crop = plan_crop((256, 192), (256, 192))
     wanted = ids[np.arange(204, 396)[:, None] // 8, np.arange(100, 356) // 8]
-    np.testing.assert_array_equal(draw(sample, ImageRef("segmentation", box), crop), segmentation_palette(256)[wanted])
+    np.testing.assert_array_equal(draw(sample, ImageRef("segmentation", box), crop), PALETTE[wanted])
 
 
 def test_photographs_are_drawn_as_the_reference_resizes_them():

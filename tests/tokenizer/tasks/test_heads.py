@@ -1,30 +1,15 @@
-"""Whose head is whose, and which words are persons."""
+"""Whose head is whose."""
 
 import pytest
 
 from pipeline.samples import Detection
-from tokenizer.tasks.heads import HEAD_WORDS, PERSON_WORDS, find_head, is_head, is_person, widen_box
+from tokenizer.tasks.heads import HEAD_WORDS, find_head, is_head, widen_box
 
 MAN = (0.0, 0.0, 0.5, 1.0)
 
 
 def head(box, confidence=0.9) -> Detection:
     return Detection("head", box, confidence)
-
-
-@pytest.mark.parametrize("phrase", ["man", "a young Man", "MAN.", "the old woman", " person ", "the “child”, boy"])
-def test_a_phrase_that_ends_in_a_word_for_a_person_is_one(phrase):
-    assert is_person(phrase, PERSON_WORDS)
-
-
-@pytest.mark.parametrize("phrase", ["man's hat", "baby elephant", "dog", "", "  ", "woman in red", "men", "mankind"])
-def test_other_phrases_are_not(phrase):
-    assert not is_person(phrase, PERSON_WORDS)
-
-
-def test_the_words_are_an_option():
-    assert is_person("a blue robot", ("Robot",))
-    assert not is_person("a man", ("robot",))
 
 
 def test_a_head_is_the_word_and_nothing_more():
