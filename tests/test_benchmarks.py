@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from benchmarks import clip, duplicates, encode, ocr, pipeline, planning, text_tokens
+from benchmarks import clip, duplicates, encode, ocr, pipeline, planning, sampling, text_tokens
 from tests.filters.clip_models import write_clip
 
 
@@ -17,6 +17,11 @@ from tests.filters.clip_models import write_clip
         (duplicates, ["--count", "3000", "--dimensions", "32", "--asked", "100", "--photos", "2"], "| near_duplicates | 3000 |"),
         (ocr, ["--count", "1", "--pages", "1"], "the detector alone: a box on 0 of 1 photographs"),
         (planning, ["--count", "5000", "--windows", "8192"], "| window 8192: packed | 5,000 |"),
+        (
+            sampling,
+            ["--hidden", "32", "--layers", "1", "--heads", "2", "--size", "32", "--batches", "1", "2", "--rounds", "1"],
+            "| ours, window 4 | 1 |",
+        ),
         (text_tokens, [], "| declaration in Chinese"),
     ],
 )

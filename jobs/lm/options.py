@@ -98,16 +98,13 @@ class SampleOptions:
     size: str = "512x512"  # width x height in pixels, multiples of 32
     num_per_prompt: int = 1  # pictures of each prompt
     guidance: float = 4.0  # weight of the prompt over no prompt; 1 is without guidance and half the work
-    image_guidance: float | None = None  # weight of the dialogue's images apart from its text; left out: one weight for both
     temperature: float = 1.0
     image_top_k: int = 2000  # codes among which one is drawn
     text_top_k: int = 5  # text ids among which one is drawn
     max_text_tokens: int = 512  # an answer in text ends there
     seed: int | None = None  # of the noise; left out: the recipe's. A picture depends on it and its own number, not on its batch
     batch_size: int = 8  # pictures at once
-    jacobi_window: int = (
-        0  # codes guessed and checked in one pass, with the same result; worth it where a pass of many is no slower; 0: off
-    )
+    jacobi_window: int = 0  # codes guessed and checked in one pass, to the same result; slower on a CPU; 0: off
     checkpoint: str = ""  # a model folder; empty takes the run's own last checkpoint
     dtype: Literal["float32", "bfloat16"] = "float32"  # of weights and arithmetic
     device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: the GPU where there is one
@@ -117,7 +114,6 @@ class SampleOptions:
             _check(getattr(self, name) > 0, f"sample.{name}", "above 0", getattr(self, name))
         for name in ("guidance", "jacobi_window"):
             _check(getattr(self, name) >= 0, f"sample.{name}", "0 or more", getattr(self, name))
-        _check(self.image_guidance is None or self.image_guidance >= 0, "sample.image_guidance", "0 or more", self.image_guidance)
         _check(self.seed is None or self.seed >= 0, "sample.seed", "0 or more", self.seed)
         _check(all(prompt.strip() for prompt in self.prompts), "sample.prompts", "texts that are not empty", self.prompts)
         parse_size(self.size)

@@ -54,6 +54,7 @@ def test_a_wrong_train_table_is_refused_by_name(table, message):
         ({"prompts": ["a cat", " "]}, r"sample\.prompts: texts that are not empty"),
         ({"temperature": 0.0}, r"sample\.temperature: above 0"),
         ({"guidance": -0.5}, r"sample\.guidance: 0 or more"),
+        ({"jacobi_window": -1}, r"sample\.jacobi_window: 0 or more"),
         ({"seed": -1}, r"sample\.seed: 0 or more"),
         ({"prompts": "a cat"}, r"sample\.prompts: wants "),
     ],
