@@ -110,6 +110,7 @@ def _sample(recipe: Recipe, checkpoint: Path, folder: Path, planned: list[dict[s
     from jobs.lm.folder import load_folder, read_names
     from jobs.lm.model import choose_device
     from jobs.lm.requests import SampleRequest
+    from jobs.lm.sampling.compiled import StepCompiler
     from jobs.lm.sampling.sampler import Sampler
 
     options = recipe.sample
@@ -121,7 +122,16 @@ def _sample(recipe: Recipe, checkpoint: Path, folder: Path, planned: list[dict[s
     vq = recipe.vq.load()
     num_codes = min(recipe.vq.num_codes, len(text.vocab.codes))
     seed, size = planned[0]["seed"], options.width_height
-    sampler = Sampler(model, text, names, num_codes, seed=seed, batch_size=options.batch_size, jacobi_window=options.jacobi_window)
+    sampler = Sampler(
+        model,
+        text,
+        names,
+        num_codes,
+        seed=seed,
+        batch_size=options.batch_size,
+        jacobi_window=options.jacobi_window,
+        compiler=StepCompiler() if options.compile else None,
+    )
     requests = [
         SampleRequest(
             number=line["number"],
