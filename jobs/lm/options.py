@@ -12,7 +12,12 @@ from tokenizer.vocab import MAX_SIZE_GRIDS
 class TrainOptions:
     """How a model is trained from token shards. The paper's settings are for 7 billion parameters, fine-tuned from Chameleon."""
 
-    init: str = ""  # a model folder in transformers' form to start from; empty makes a new model of the sizes below
+    init: str = ""  # a model folder in transformers' form to start from, or an OUTPUT/train: its last checkpoint; empty makes a new model
+    mode: Literal["full", "head_rows", "lora"] = "full"  # what is trained; weights that are not are kept in `dtype`
+    # head_rows: the head's rows of the ids that stand in images, as Anole; lora: small matrices beside those of the layers, by peft
+    lora_rank: int = 16  # of mode lora
+    lora_alpha: float = 32.0  # of mode lora: what the small matrices add counts alpha / rank
+    lora_dropout: float = 0.0  # of mode lora: of what goes into the small matrices, in [0, 1)
     hidden_size: int = 256  # of a new model
     num_layers: int = 6  # of a new model
     num_heads: int = 4  # of a new model; they share hidden_size
@@ -49,6 +54,9 @@ class TrainOptions:
     keep: int = 2  # checkpoints that stay, the newest
     async_checkpoint: bool = True  # write to the disk while the training goes on; needs memory for one copy of weights and moments
     log_every: int = 10  # steps between lines of log.jsonl
+    grid_every: int = 0  # steps between grids of pictures sampled for held-out captions, OUTPUT/train/grids; 0: none
+    grid_count: int = 8  # pictures of a grid
+    tensorboard: bool = False  # the log and the grids for TensorBoard, too, in OUTPUT/train/tensorboard
     activation_checkpointing: bool = False  # a layer's activations are computed again instead of kept: less memory, a third more work
     compile: bool = False  # torch.compile, layer by layer; takes a minute or more at the start
     peak_tflops: float = 0.0  # of one device, for the MFU in the log; 0 looks the GPU up, and an unknown one has no MFU
@@ -58,7 +66,7 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         positive = ("hidden_size", "num_layers", "num_heads", "steps", "batch_size", "eval_every", "checkpoint_every", "keep", "log_every")
-        for name in positive:
+        for name in (*positive, "lora_rank", "lora_alpha", "grid_count"):
             _check(getattr(self, name) > 0, f"train.{name}", "above 0", getattr(self, name))
         for name in (
             "intermediate_size",
@@ -70,14 +78,17 @@ class TrainOptions:
             "threads",
             "peak_tflops",
             "epoch_size",
+            "grid_every",
         ):
             _check(getattr(self, name) >= 0, f"train.{name}", "0 or more", getattr(self, name))
         for name in ("learning_rate", "grad_clip"):
             _check(getattr(self, name) > 0, f"train.{name}", "above 0", getattr(self, name))
-        for name in ("beta1", "beta2", "dropout", "held_out_fraction"):
+        for name in ("beta1", "beta2", "dropout", "lora_dropout", "held_out_fraction"):
             _check(0 <= getattr(self, name) < 1, f"train.{name}", "at least 0 and below 1", getattr(self, name))
         for name in ("final_fraction", "context_drop"):
             _check(0 <= getattr(self, name) <= 1, f"train.{name}", "from 0 to 1", getattr(self, name))
+        if self.mode != "full":
+            _check(bool(self.init), "train.init", f'a model folder for train.mode = "{self.mode}"', self.init)
         for task, weight in self.task_weights.items():
             _check(weight >= 0, f"train.task_weights.{task}", "0 or more", weight)
         for task, weight in self.mixture.items():
