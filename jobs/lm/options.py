@@ -7,6 +7,8 @@ from pipeline.errors import RecipeError
 from tokenizer.layout import PIXELS_PER_GRID
 from tokenizer.vocab import MAX_SIZE_GRIDS
 
+AUTO_SIZE = "auto"
+
 
 @dataclass(frozen=True)
 class TrainOptions:
@@ -106,9 +108,14 @@ class SampleOptions:
     """How pictures are sampled."""
 
     prompts: tuple[str, ...] = ()  # captions; the words around them are the text-to-image task's
-    size: str = "512x512"  # width x height in pixels, multiples of 32
-    num_per_prompt: int = 1  # pictures of each prompt
+    prompts_file: str = ""  # more of them: .txt one a line, .json or .jsonl with settings of their own
+    conversations_file: str = ""  # dialogues whose next answer is asked for, in the form of the source `conversations`
+    answer: Literal["image", "text", "free"] = "image"  # pictures alone, text alone, or what the model likes
+    num_images: int = 1  # in an answer of pictures; in a free one, at most
+    size: str = "512x512"  # width x height in pixels, multiples of 32; "auto": the model chooses. With pictures: as large as the last one
+    num_per_prompt: int = 1  # answers to each prompt
     guidance: float = 4.0  # weight of the prompt over no prompt; 1 is without guidance and half the work
+    image_guidance: float | None = None  # weight of a dialogue's pictures over none, apart from its text; half again the work
     temperature: float = 1.0
     image_top_k: int = 2000  # codes among which one is drawn
     text_top_k: int = 5  # text ids among which one is drawn
@@ -119,20 +126,23 @@ class SampleOptions:
     checkpoint: str = ""  # a model folder; empty takes the run's own last checkpoint
     dtype: Literal["float32", "bfloat16"] = "float32"  # of weights and arithmetic
     device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: the GPU where there is one
+    actors: int = 0  # Ray actors that share the prompts, each with a GPU where there are any; 0: this process
+    write_tokens: bool = True  # the answers as token shards beside the pictures, for the trainer and `mgpt inspect`
 
     def __post_init__(self) -> None:
-        for name in ("num_per_prompt", "image_top_k", "text_top_k", "max_text_tokens", "batch_size", "temperature"):
+        for name in ("num_per_prompt", "num_images", "image_top_k", "text_top_k", "max_text_tokens", "batch_size", "temperature"):
             _check(getattr(self, name) > 0, f"sample.{name}", "above 0", getattr(self, name))
-        for name in ("guidance", "jacobi_window"):
-            _check(getattr(self, name) >= 0, f"sample.{name}", "0 or more", getattr(self, name))
+        for name in ("guidance", "image_guidance", "jacobi_window", "actors"):
+            _check((getattr(self, name) or 0) >= 0, f"sample.{name}", "0 or more", getattr(self, name))
         _check(self.seed is None or self.seed >= 0, "sample.seed", "0 or more", self.seed)
         _check(all(prompt.strip() for prompt in self.prompts), "sample.prompts", "texts that are not empty", self.prompts)
-        parse_size(self.size)
+        if self.size != AUTO_SIZE:
+            parse_size(self.size)
 
     @property
-    def width_height(self) -> tuple[int, int]:
-        """Pixels."""
-        return parse_size(self.size)
+    def width_height(self) -> tuple[int, int] | None:
+        """Pixels; None leaves them to the model."""
+        return None if self.size == AUTO_SIZE else parse_size(self.size)
 
 
 def parse_size(size: str) -> tuple[int, int]:
