@@ -40,7 +40,7 @@ class Active:
             lane = self.lane
             self._noise_from = min(start, lane.num_decided)
             positions = lane.code_places[self._noise_from : stop + NOISE_AHEAD + stop - start] - lane.answer_start
-            self._noise = choices.noise(seed, lane.request.number, positions.tolist())
+            self._noise = choices.noise(*lane.request.noise_of(seed), positions.tolist())
         return self._noise[start - self._noise_from : stop - self._noise_from]
 
     def forget_noise(self) -> None:

@@ -188,7 +188,7 @@ class Sampler:
             elif not active.lane.may_start_image:
                 logits_GC[g, self._start_of_image] = -torch.inf
         noise = [
-            choices.noise(self._seed, active.lane.request.number, [active.lane.num_known - active.lane.answer_start]) for active in group
+            choices.noise(*active.lane.request.noise_of(self._seed), [active.lane.num_known - active.lane.answer_start]) for active in group
         ]
         requests = [active.lane.request for active in group]
         top_k = torch.tensor([request.text_top_k if mode is Mode.TEXT else request.image_top_k for request in requests])
