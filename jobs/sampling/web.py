@@ -141,7 +141,8 @@ def _said(words: str | None, what: str) -> str:
 def _wire(gradio: Any, answer: Callable[..., Any], inputs: list[Any], output: Any, session: Session, name: str) -> None:
     """The settings below a tab's own fields, and its button."""
     options = session.recipe.sample
-    seed = gradio.Number(label="Seed", value=options.seed or session.recipe.seed, precision=0, minimum=0, maximum=MAX_SEED)
+    own = session.recipe.seed if options.seed is None else options.seed
+    seed = gradio.Number(label="Seed", value=own, precision=0, minimum=0, maximum=MAX_SEED)
     guidance = gradio.Slider(0, 15, value=options.guidance, step=0.1, label="Guidance (1: none)", visible=name != "ask")
     temperature = gradio.Slider(0.05, 2, value=options.temperature, step=0.05, label="Temperature")
     gradio.Button("Answer", variant="primary").click(answer, [*inputs, seed, guidance, temperature], output, api_name=name)

@@ -6,6 +6,7 @@ from jobs.recipe import load_recipe
 from jobs.sampling.plan import check_lengths, fingerprint, plan_requests
 from jobs.sampling.prompts import Prompt
 from pipeline.errors import RecipeError
+from pipeline.samples import ImageRef, Turn
 from tests.jobs.lm.tiny import TEXT
 from tests.jobs.sampling_recipes import write_model, write_pictures, write_sample_recipe
 from tokenizer.layout import image_length
@@ -33,8 +34,6 @@ def test_noise_is_drawn_by_the_answer_s_number_or_by_the_item_s_own_seed_and_rep
 
 def test_a_size_comes_from_the_item_else_from_its_picture_else_from_the_recipe(place):
     shown = {"image": (str(place[0]), "b.png")}
-    from pipeline.samples import ImageRef, Turn
-
     turns = (Turn("user", (ImageRef("image"),)),)
     asked = plan(
         place,
@@ -79,6 +78,13 @@ def test_an_answer_that_just_fits_is_let_through(place):
     check_lengths([one], TEXT, fits)
     with pytest.raises(RecipeError, match=f"take {fits} tokens, the model was made for {fits - 1}"):
         check_lengths([one], TEXT, fits - 1)
+
+
+def test_an_answer_in_text_needs_room_for_a_token(place):
+    [one] = plan(place, Prompt("a", "a", settings={"answer": "text"}))
+    check_lengths([one], TEXT, 1 + len(TEXT.encode("a")) + 1 + 2)
+    with pytest.raises(RecipeError, match="the model was made for"):
+        check_lengths([one], TEXT, 1 + len(TEXT.encode("a")) + 1 + 1)
 
 
 def test_any_change_of_a_line_is_another_run(place):
