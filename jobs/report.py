@@ -29,6 +29,8 @@ def write_report(output: str, originals: Mapping[str, bytes]) -> str:
         pictures.pairs(data, originals),
         model.sampled(data),
         model.loss_curve(data),
+        model.held_out_by_task(data),
+        model.newest_grid(data),
         distribution.tasks(data),
         distribution.buckets(data),
         distribution.lengths(data),
