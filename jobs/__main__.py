@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from types import FrameType, ModuleType
 
-from jobs import annotate, eval_vq, fit_text, fit_vq, inspect_shards, prepare, refilter, run, sample, signatures, train
+from jobs import annotate, eval_vq, fit_text, fit_vq, inspect_shards, prepare, refilter, run, sample, serve, signatures, train
 from jobs.recipe import load_tables
 from jobs.stages import build_stages, check_stage_before, choose_stages
 from pipeline.errors import MgptError, PlanError, RecipeError, ResumeError, ShardError, VerificationError
@@ -22,6 +22,7 @@ RECIPE_VERBS: dict[str, ModuleType] = {  # they take a recipe: run(recipe, args)
     "refilter": refilter,
     "train": train,
     "sample": sample,
+    "serve": serve,
     "run": run,
 }
 TABLE_VERBS: dict[str, ModuleType] = {  # they take a recipe of their own form: run(tables, args)

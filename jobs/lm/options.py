@@ -123,6 +123,7 @@ class SampleOptions:
     seed: int | None = None  # of the noise; left out: the recipe's. A picture depends on it and its own number, not on its batch
     batch_size: int = 8  # pictures at once
     jacobi_window: int = 0  # codes guessed and checked in one pass, to the same result; slower on a CPU; 0: off
+    compile: bool = False  # torch.compile for the decoder's steps, as CUDA graphs on a GPU; takes minutes at the start
     checkpoint: str = ""  # a model folder; empty takes the run's own last checkpoint
     dtype: Literal["float32", "bfloat16"] = "float32"  # of weights and arithmetic
     device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: the GPU where there is one

@@ -24,7 +24,7 @@ from pipeline.errors import RecipeError
 from pipeline.images import Crop, PictureError, apply_crop, decode_rgb, plan_crop, read_header
 from pipeline.samples import IMAGE_MARK, Conversation, ImageRef, Turn
 from pipeline.sources.bad_record import BadRecord, read_picture
-from tokenizer.layout import image_length
+from tokenizer.layout import PIXELS_PER_GRID, image_length
 from tokenizer.options import TokenOptions
 from tokenizer.sequence import outline
 from tokenizer.tasks.text_to_image import text_to_image_prompt
@@ -60,12 +60,12 @@ def plan_requests(recipe: Recipe, prompts: Sequence[Prompt], checkpoint: Path) -
     """
     about = {"dtype": recipe.sample.dtype, "checkpoint": str(checkpoint), "weights": weights_digest(checkpoint)}
     asked: list[Asked] = []
-    seen: dict[str, str] = {}
+    seen: dict[str, Prompt] = {}
     for prompt in prompts:
         for repeat in range(_setting(prompt, "num", recipe.sample.num_per_prompt, least=1)):
             one = _plan_one(recipe, prompt, number=len(asked), repeat=repeat, about=about)
-            if (earlier := seen.setdefault(one.line["key"], prompt.where)) != prompt.where:
-                raise RecipeError(f"{prompt.where}: its answers would be named {one.line['key']!r}, as those of {earlier}")
+            if (earlier := seen.setdefault(one.line["key"], prompt)) is not prompt:
+                raise RecipeError(f"{prompt.where}: its answers would be named {one.line['key']!r}, as those of {earlier.where}")
             asked.append(one)
     return asked
 
@@ -81,8 +81,12 @@ def check_lengths(asked: Sequence[Asked], text: TextTokenizer, limit: int) -> No
     for one in asked:
         sizes = {ImageRef(role): (crop.width, crop.height) for role, crop in one.crops.items()}
         length = outline(Conversation("", "", one.turns), sizes, text).length + 1
-        if one.line["answer"] == "image" and one.size:
+        if one.line["answer"] != "image":
+            length += 1  # of text
+        elif one.size:
             length += one.line["num_images"] * image_length(one.size[1], one.size[0])
+        else:
+            length += image_length(PIXELS_PER_GRID, PIXELS_PER_GRID)
         if length > limit:
             raise RecipeError(f"{one.line['prompt'][:60]!r}: dialogue and answer take {length} tokens, the model was made for {limit}")
 

@@ -25,12 +25,13 @@ from jobs.sampling.engine import Answer, picture_name
 from jobs.sampling.gallery import write_gallery
 from jobs.sampling.plan import Asked
 from pipeline import paths
+from pipeline.errors import RecipeError, VerificationError
 from pipeline.ledger import LEDGER_FOLDER, Ledger
 from pipeline.merge import Identity, merge_units
 from pipeline.samples import IMAGE_MARK, Sample
 from pipeline.shards.arrow_file import write_arrow
-from pipeline.shards.manifest import load_manifest
-from pipeline.shards.schema import MANIFEST, TOKENS_FOLDER, token_table
+from pipeline.shards.reader import TokenShards
+from pipeline.shards.schema import TOKENS_FOLDER, token_table
 from pipeline.unit_files import WORK_FOLDER, UnitReport, read_report, unit_files
 
 SAMPLES_FOLDER = "samples"
@@ -67,11 +68,15 @@ class Store:
         ] or len(lines) != len(self._asked):
             return False
         files = [PAGE, *(file for line in lines for file in line["files"])]
-        if self._identity is not None:
-            tokens = self.folder / TOKENS_FOLDER
-            if not (tokens / MANIFEST).is_file() or load_manifest(str(tokens)).recipe != self._fingerprint:
-                return False
+        if self._identity is not None and not self._has_tokens():
+            return False
         return all((self.folder / file).is_file() for file in files)
+
+    def _has_tokens(self) -> bool:
+        try:
+            return TokenShards(str(self.folder)).manifest.recipe == self._fingerprint
+        except (RecipeError, VerificationError):  # there are none, or they are damaged: they are made again
+            return False
 
     def begin(self) -> list[Asked]:
         """Make room, and say what is left to do: what another plan left is removed, what this one has finished is kept."""
@@ -79,7 +84,7 @@ class Store:
         if not plan.is_file() or json.loads(plan.read_text()).get("fingerprint") != self._fingerprint:
             self._remove_old()
             paths.commit_bytes(str(plan), json.dumps({"fingerprint": self._fingerprint}).encode())
-        for folder in (self.folder, self._work, self.folder / TOKENS_FOLDER, self.folder / LEDGER_FOLDER):
+        for folder in (self.folder, self._work, self.folder / TOKENS_FOLDER, self.folder / LEDGER_FOLDER, self.folder / INPUTS):
             paths.remove_temporaries(str(folder))
         done = {unit for unit in range(self.num_units) if self._report(unit)}
         return [one for one in self._asked if one.number // UNIT not in done]

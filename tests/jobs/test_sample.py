@@ -143,6 +143,8 @@ def test_what_is_sampled_is_not_sampled_again_and_what_changed_is_replaced(model
     assert sorted(path.name for path in samples.iterdir()) == ["0000.png", "0001.png", "index.html", "mine.txt", "samples.jsonl"]
     (samples / "0001.png").unlink()
     assert main(["sample", str(recipe), "--set", "sample.batch_size=1"]) == 0
+    (samples / "tokens" / "shard-00000.arrow").unlink()
+    assert main(["sample", str(recipe), "--set", "sample.batch_size=1"]) == 0
     assert contents(samples) == before | {"mine.txt": b"kept"}
     assert main(["sample", str(recipe), "--set", "sample.seed=4"]) == 0
     assert contents(samples)["0000.png"] != before["0000.png"]
@@ -165,9 +167,8 @@ class _Killed(BaseException):
 
 def test_a_run_that_is_killed_goes_on_behind_its_last_unit_and_ends_the_same(model, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(store, "UNIT", 2)
-    recipe, samples = write_sample_recipe(tmp_path, model, 'prompts = ["a", "b", "c", "d", "e"]\nbatch_size = 2')
-    text = recipe.read_text().replace("batch_size = 3\n", "")
-    recipe.write_text(text)
+    recipe, samples = write_sample_recipe(tmp_path, model, 'prompts = ["a", "b", "c", "d", "e"]')
+    recipe.write_text(recipe.read_text().replace("batch_size = 3", "batch_size = 2"))
     assert main(["sample", str(recipe)]) == 0
     whole = contents(samples)
     shutil.rmtree(samples)
