@@ -13,6 +13,7 @@ from pipeline.errors import RecipeError
 from pipeline.sources.scene import COLORS
 from pipeline.sources.scene_shapes import SHAPES
 
+MAX_PICTURES = 200
 PROPERTIES = {"shape": "shape", "color": "colour", "ground": "ground", "size": "size word", "place": "place"}
 
 
@@ -32,9 +33,10 @@ def asked_and_seen(data: RunData, judged: Sequence[Judged]) -> str:
     bars = [_bar(f"<b>{word}</b>", [(one.is_as_asked(name), "") for one in judged]) for name, word in PROPERTIES.items()]
     bars += [_bar(text(shape), [(one.is_right, _seen(one)) for one in judged if one.asked.shape == shape]) for shape in SHAPES]
     bars += [_bar(text(color), [(one.is_right, _seen(one)) for one in judged if one.asked.color == color]) for color in COLORS]
-    figures = "".join(_figure(data.output, one) for one in judged)
+    figures = "".join(_figure(data.output, one) for one in judged[:MAX_PICTURES])
+    note += f" The first {MAX_PICTURES} are shown." if num > MAX_PICTURES else ""
     body = bar_list([bar for bar in bars if bar is not None])
-    return section("Asked and seen", f'{body}<div class="pictures single drawn">{figures}</div>', note)
+    return section("Asked and seen", f'{body}<div class="pictures single">{figures}</div>', note)
 
 
 def _bar(label: str, pictures: Sequence[tuple[bool, str]]) -> Bar | None:
