@@ -86,14 +86,14 @@ def _figure(output: str, line: dict[str, Any]) -> str:
         words = f'<bdi dir="auto">{text(line.get("prompt", ""))}</bdi><span>{text(line["text"])}</span>'
         return f"<figure><figcaption>{words}</figcaption></figure>"
     try:
-        shown = _thumbnail(paths.read_bytes(paths.join(output, "samples", file)), str(line.get("prompt", "")))
+        shown = thumbnail(paths.read_bytes(paths.join(output, "samples", file)), str(line.get("prompt", "")))
     except (RecipeError, UnidentifiedImageError):  # it was removed or damaged since
         shown = f'<div class="blank">{text(file)} is not there</div>'
     facts = ", ".join(f"{name} {line[name]}" for name in SHOWN if line.get(name) is not None)
     return f'<figure>{shown}<figcaption><bdi dir="auto">{text(line.get("prompt", ""))}</bdi>{text(facts)}</figcaption></figure>'
 
 
-def _thumbnail(data: bytes, alt: str) -> str:
+def thumbnail(data: bytes, alt: str) -> str:
     """Pictures of a small model are small: they are kept as they are."""
     with Image.open(io.BytesIO(data)) as picture:
         picture = picture.convert("RGB")
