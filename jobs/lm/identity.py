@@ -8,7 +8,7 @@ from jobs.lm.train_data import TrainData
 
 FREE = (  # may change between runs of one training
     *("steps", "eval_every", "checkpoint_every", "keep", "async_checkpoint", "log_every"),
-    *("micro_batch", "activation_checkpointing", "compile", "peak_tflops", "device", "threads"),
+    *("micro_batch", "attention", "activation_checkpointing", "compile", "peak_tflops", "device", "threads"),
 )
 
 

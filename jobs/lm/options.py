@@ -49,6 +49,7 @@ class TrainOptions:
     keep: int = 2  # checkpoints that stay, the newest
     async_checkpoint: bool = True  # write to the disk while the training goes on; needs memory for one copy of weights and moments
     log_every: int = 10  # steps between lines of log.jsonl
+    attention: Literal["auto", "sdpa", "flex"] = "auto"  # auto: flex on GPUs, which never makes a mask of window x window; sdpa elsewhere
     activation_checkpointing: bool = False  # a layer's activations are computed again instead of kept: less memory, a third more work
     compile: bool = False  # torch.compile, layer by layer; takes a minute or more at the start
     peak_tflops: float = 0.0  # of one device, for the MFU in the log; 0 looks the GPU up, and an unknown one has no MFU

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.optim import AdamW
 
+from jobs.lm.attention import attention_mask, use_attention
 from jobs.lm.batches import Batch
 from jobs.lm.checkpoint import (
     CheckpointWriter,
@@ -162,7 +163,7 @@ class Trainer:
         batch = batch.to(self.model.device)
         dtype = getattr(torch, self.options.dtype)
         with torch.autocast(self.model.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
-            hidden = self.model(batch.ids_BT, batch.position_ids_BT, batch.mask_B1TT)
+            hidden = self.model(batch.ids_BT, batch.position_ids_BT, attention_mask(self.model, batch))
         head, z_loss = self.model.lm_head.weight, self.options.z_loss
         return batch_loss(hidden.to(dtype), head, batch, z_loss=z_loss, image_ids=self._image_ids, step_weight=step_weight)
 
@@ -244,6 +245,7 @@ def load_trainer(data: TrainData, options: TrainOptions, *, seed: int, folder: P
     loaded = _load_model(str(checkpoints[-1]) if checkpoints else options.init, data, options, seed, max_tokens, ranks)
     model = loaded.model
     model.config.max_position_embeddings = max(model.config.max_position_embeddings, data.plan.window)
+    use_attention(model, options.attention)
     if options.activation_checkpointing:
         recompute_activations(model)
     if options.compile:
