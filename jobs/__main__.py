@@ -11,8 +11,9 @@ import sys
 from collections.abc import Sequence
 from types import FrameType, ModuleType
 
-from jobs import annotate, eval_vq, fit_text, fit_vq, inspect_shards, prepare, refilter, run, sample, signatures, train
-from jobs.recipe import load_recipe, load_tables
+from jobs import annotate, eval_vq, fit_text, fit_vq, inspect_shards, prepare, refilter, run, sample, serve, signatures, train
+from jobs.recipe import load_tables
+from jobs.stages import build_stages, check_stage_before, choose_stages
 from pipeline.errors import MgptError, PlanError, RecipeError, ResumeError, ShardError, VerificationError
 
 RECIPE_VERBS: dict[str, ModuleType] = {  # they take a recipe: run(recipe, args)
@@ -21,6 +22,7 @@ RECIPE_VERBS: dict[str, ModuleType] = {  # they take a recipe: run(recipe, args)
     "refilter": refilter,
     "train": train,
     "sample": sample,
+    "serve": serve,
     "run": run,
 }
 TABLE_VERBS: dict[str, ModuleType] = {  # they take a recipe of their own form: run(tables, args)
@@ -42,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _on_sigterm)
     try:
         if args.verb in RECIPE_VERBS:
-            code: int = RECIPE_VERBS[args.verb].run(load_recipe(args.recipe, args.set), args)
+            code = _run_stages(args)
         elif args.verb in TABLE_VERBS:
             code = TABLE_VERBS[args.verb].run(load_tables(args.recipe, args.set), args)
         else:
@@ -70,6 +72,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _run_stages(args: argparse.Namespace) -> int:
+    """A verb for each stage of a recipe, most often the only one; stops at the first that does not end with 0."""
+    for stage in choose_stages(build_stages(load_tables(args.recipe, args.set)), args.stage):
+        if stage.name:
+            print(f"stage {stage.name}: {stage.recipe.output}", flush=True)
+        if args.verb in ("train", "run") and not args.dry_run and not getattr(args, "plan", False):
+            check_stage_before(stage)
+        code: int = RECIPE_VERBS[args.verb].run(stage.recipe, args)
+        if code:
+            return code
+    return 0
+
+
 class _Terminated(BaseException):
     """SIGTERM, as an exception that no handler for errors catches."""
 
@@ -92,6 +107,8 @@ def _parser() -> argparse.ArgumentParser:
                 "--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the recipe, as in tokens.target_size=256"
             )
             verb.add_argument("--dry-run", action="store_true", help="check the recipe, say what would be done, do nothing")
+        if name in RECIPE_VERBS:
+            verb.add_argument("--stage", metavar="NAME", help="only this stage of a recipe that has several")
         module.configure(verb)
     return parser
 

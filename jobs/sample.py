@@ -1,64 +1,79 @@
-"""`mgpt sample RECIPE`: pictures from a trained model, into OUTPUT/samples.
+"""`mgpt sample RECIPE`: pictures and texts from a trained model, into OUTPUT/samples.
 
-samples/0000.png ...      a picture each; prompt, seed and settings stand in its text chunks
-samples/samples.jsonl     a line a picture, written last: file, prompt, number, seed, size, guidance, ..., checkpoint
+Prompts are the recipe's [sample], or what the command line gives in their place. What is finished is not done again; a run that was
+stopped goes on. See docs/sampling.md for the forms of prompts and for each file that is written.
 """
 
 import argparse
-import io
-import json
-import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
-
+from jobs.lm.options import AUTO_SIZE
 from jobs.recipe import Recipe
+from jobs.sampling.actors import answer_on_ray
+from jobs.sampling.engine import Answer, EngineSpec, Job, engine_spec
+from jobs.sampling.plan import Asked, check_lengths, fingerprint, identity, plan_requests, read_pixels
+from jobs.sampling.prompts import Prompt, plain_prompts, read_conversations, read_prompts
+from jobs.sampling.store import SAMPLES_FOLDER, Store
 from jobs.train import train_folder
 from pipeline import paths
 from pipeline.errors import RecipeError
-from pipeline.samples import TokenSequence, Turn
-from pipeline.shards.schema import TEXT_TOKENIZER
-from tokenizer.layout import PIXELS_PER_CODE, ids_to_image, image_length
-from tokenizer.tasks.text_to_image import text_to_image_prompt
+from pipeline.merge import Identity
 from tokenizer.text import TextTokenizer
-from tokenizer.vocab import Vocab
 
-SAMPLES_FOLDER = "samples"
-LIST = "samples.jsonl"
-PICTURE_NAME = re.compile(r"\d{4,}\.png")
+HANDS = 8  # batches that are handed to a model at once: their pictures' pixels are in memory
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """No flags of its own."""
+    parser.add_argument("--prompt", action="append", default=[], metavar="TEXT", help="a caption; may be given several times")
+    parser.add_argument("--prompts", default="", metavar="FILE", help="a .txt with a prompt a line, or .json or .jsonl")
+    parser.add_argument("--conversations", default="", metavar="FILE", help="dialogues with pictures, in JSON")
 
 
 def run(recipe: Recipe, args: argparse.Namespace) -> int:
     """Sample, or with --dry-run say what would be sampled; the exit code."""
-    options = recipe.sample
-    width, height = options.width_height
-    total = len(options.prompts) * options.num_per_prompt
-    print(f"sample      {total} pictures of {width}x{height}, guidance {options.guidance:g}, {options.batch_size} at once")
-    if not options.prompts:
+    options, prompts = recipe.sample, collect_prompts(recipe, args)
+    total = sum(prompt.settings.get("num", options.num_per_prompt) for prompt in prompts)
+    size = "sizes of the model's choice" if options.size == AUTO_SIZE else options.size
+    print(f"sample      {total} answers, {size} where they do not say it, guidance {options.guidance:g}, {options.batch_size} at once")
+    if not prompts:
         print("sample.prompts names none: nothing to do")
         return 0
-    if recipe.vq.downsample != PIXELS_PER_CODE:
-        raise RecipeError(f"tokens.vq: a code stands for {recipe.vq.downsample} pixels a side, in the token layout for {PIXELS_PER_CODE}")
     folder = train_folder(recipe).parent / SAMPLES_FOLDER
     if args.dry_run and not options.checkpoint:
         return 0
     checkpoint = find_checkpoint(recipe)
     print(f"checkpoint  {checkpoint}")
-    planned = plan_pictures(recipe, checkpoint)
+    spec = engine_spec(recipe, checkpoint)
+    asked = plan_requests(recipe, prompts, checkpoint)
+    text = TextTokenizer(spec.text_path)
+    check_lengths(asked, text, spec.max_tokens())
     if args.dry_run:
         return 0
-    if _is_done(folder, planned):
-        print(f"{folder}: already done, {len(planned)} pictures")
+    store = open_store(recipe, folder, asked, spec, text)
+    if store.is_done():
+        store.clear()
+        print(f"{folder}: already done, {len(asked)} answers")
         return 0
-    _sample(recipe, checkpoint, folder, planned)
+    _sample(recipe, spec, store, asked)
     return 0
+
+
+def collect_prompts(recipe: Recipe, args: argparse.Namespace) -> list[Prompt]:
+    """What is asked: by the command line, or else by the recipe.
+
+    Raises:
+        RecipeError: A file that is not there or has another form.
+    """
+    given = [getattr(args, name, None) for name in ("prompt", "prompts", "conversations")]  # `mgpt run` has no such flags
+    if any(given):
+        texts, file, dialogues = given
+        where = "--prompt"
+    else:
+        options = recipe.sample
+        texts, file, dialogues, where = options.prompts, options.prompts_file, options.conversations_file, "sample.prompts"
+    prompts = plain_prompts(list(texts or ()), where)
+    return [*prompts, *(read_prompts(file) if file else ()), *(read_conversations(dialogues) if dialogues else ())]
 
 
 def find_checkpoint(recipe: Recipe) -> Path:
@@ -77,91 +92,46 @@ def find_checkpoint(recipe: Recipe) -> Path:
     return checkpoints[-1]
 
 
-def plan_pictures(recipe: Recipe, checkpoint: Path) -> list[dict[str, Any]]:
-    """What `samples.jsonl` will say, a line a picture."""
-    options = recipe.sample
-    prompts = [prompt for prompt in options.prompts for _ in range(options.num_per_prompt)]
-    return [
-        {
-            "file": f"{number:04d}.png",
-            "prompt": prompt,
-            "number": number,
-            "seed": recipe.seed if options.seed is None else options.seed,
-            "size": options.size,
-            "guidance": options.guidance,
-            "temperature": options.temperature,
-            "image_top_k": options.image_top_k,
-            "dtype": options.dtype,
-            "checkpoint": str(checkpoint),
-        }
-        for number, prompt in enumerate(prompts)
-    ]
+def open_store(recipe: Recipe, folder: Path, asked: Sequence[Asked], spec: EngineSpec, text: TextTokenizer) -> Store:
+    """OUTPUT/samples for this plan."""
+    vocab = text.vocab
+    mark = fingerprint(asked, identity(recipe, vocab.fingerprint))
+    tokens = Identity(
+        token_dtype=vocab.dtype.name,
+        vocabulary={"fingerprint": vocab.fingerprint, "size": vocab.size},
+        vq=recipe.resolved()["tokens"]["vq"] | {"fingerprint": recipe.vq.fingerprint()},
+        recipe=mark,
+        text_tokenizer=paths.read_bytes(spec.text_path),
+    )
+    return Store(folder, asked, mark, tokens if recipe.sample.write_tokens else None, recipe.tokens.shard_bytes)
 
 
-def _is_done(folder: Path, planned: list[dict[str, Any]]) -> bool:
-    lines = (folder / LIST).read_text().splitlines() if (folder / LIST).is_file() else []
-    return [json.loads(line) for line in lines] == planned and all((folder / line["file"]).is_file() for line in planned)
-
-
-def _sample(recipe: Recipe, checkpoint: Path, folder: Path, planned: list[dict[str, Any]]) -> None:
-    import torch
+def _sample(recipe: Recipe, spec: EngineSpec, store: Store, asked: Sequence[Asked]) -> None:
     from tqdm import tqdm
 
-    from jobs.lm.folder import load_folder, read_names
-    from jobs.lm.model import choose_device
-    from jobs.lm.requests import SampleRequest
-    from jobs.lm.sampling.sampler import Sampler
-
-    options = recipe.sample
-    own_text = checkpoint / TEXT_TOKENIZER
-    text = TextTokenizer(str(own_text) if own_text.is_file() else recipe.tokens.text_path)
-    names = read_names(str(own_text) if own_text.is_file() else recipe.tokens.text_path)
-    loaded = load_folder(str(checkpoint), text.vocab, names, getattr(torch, options.dtype))
-    model = loaded.model.eval().to(choose_device(options.device))
-    vq = recipe.vq.load()
-    num_codes = min(recipe.vq.num_codes, len(text.vocab.codes))
-    seed, size = planned[0]["seed"], options.width_height
-    sampler = Sampler(model, text, names, num_codes, seed=seed, batch_size=options.batch_size, jacobi_window=options.jacobi_window)
-    requests = [
-        SampleRequest(
-            number=line["number"],
-            turns=(Turn("user", (text_to_image_prompt(line["prompt"], size),)),),
-            size=size,
-            guidance=options.guidance,
-            temperature=options.temperature,
-            image_top_k=options.image_top_k,
-            caption=line["prompt"],
-        )
-        for line in planned
-    ]
-    _remove_old(folder)
-    for result in tqdm(sampler.sample(requests), total=len(planned), unit="picture", disable=None):
-        line = planned[result.number]
-        [pixels] = vq.decode(_codes(result.sequence, text.vocab)[None])  # one by one: in a batch a pixel may round another way
-        paths.commit_bytes(str(folder / line["file"]), to_png(pixels, line))
-    paths.commit_bytes(str(folder / LIST), "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in planned).encode())
-    print(f"{folder}: {len(planned)} pictures")
+    todo = store.begin()
+    if len(todo) < len(asked):
+        print(f"{store.folder}: going on, {len(asked) - len(todo)} answers are there")
+    num_codes = num_steps = 0
+    for answer in tqdm(_answers(recipe, spec, todo), total=len(todo), unit="answer", disable=None):
+        store.add(answer)
+        num_codes, num_steps = num_codes + answer.num_codes, num_steps + answer.num_code_steps
+    store.finish()
+    saved = f", {num_codes} codes in {num_steps} passes" if num_steps < num_codes else ""
+    print(f"{store.folder}: {len(asked)} answers{saved}")
 
 
-def to_png(pixels_HWC: np.ndarray, texts: dict[str, Any]) -> bytes:
-    """A picture with its settings in text chunks, as viewers and `exiftool` show them."""
-    chunks = PngInfo()
-    for name, value in texts.items():
-        chunks.add_itxt(name, str(value))
-    file = io.BytesIO()
-    Image.fromarray(pixels_HWC).save(file, "PNG", pnginfo=chunks)
-    return file.getvalue()
+def _answers(recipe: Recipe, spec: EngineSpec, todo: Sequence[Asked]) -> Iterator[Answer]:
+    if not todo:
+        return
+    hand = HANDS * recipe.sample.batch_size
+    if recipe.sample.actors:
+        yield from answer_on_ray(spec, todo, _job, actors=recipe.sample.actors, hand=hand, address=recipe.run.address)
+        return
+    engine = spec.load()
+    for start in range(0, len(todo), hand):
+        yield from engine.answer([_job(one) for one in todo[start : start + hand]])
 
 
-def _codes(sequence: TokenSequence, vocab: Vocab) -> np.ndarray:
-    [image] = sequence.images
-    return ids_to_image(sequence.input_ids[image.start : image.start + image_length(image.height, image.width)], vocab)
-
-
-def _remove_old(folder: Path) -> None:
-    """Remove what an earlier run with other settings left."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / LIST).unlink(missing_ok=True)
-    for path in folder.iterdir():
-        if PICTURE_NAME.fullmatch(path.name):
-            path.unlink()
+def _job(one: Asked) -> Job:
+    return Job(one, read_pixels(one))

@@ -99,7 +99,7 @@ def run_on_ray(
     """
     started_here = not ray.is_initialized()
     if started_here:
-        _connect(address)
+        connect(address)
     try:
         resources = ray.cluster_resources()
         num_kinds = len(job.models) + (job.part != "score")
@@ -112,7 +112,12 @@ def run_on_ray(
             ray.shutdown()
 
 
-def _connect(address: str) -> None:
+def connect(address: str) -> None:
+    """Join the cluster at an address, or at RAY_ADDRESS, or start one here.
+
+    Raises:
+        PlanError: None answers there.
+    """
     try:
         ray.init(address=address or None, include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
     except ConnectionError as error:

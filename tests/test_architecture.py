@@ -17,6 +17,8 @@ MAY_IMPORT = {
     "jobs": {"jobs", "filters", "tokenizer", "pipeline"},
 }
 HEAVY = {"ray", "torch", "torchvision", "transformers", "open_clip", "img2dataset", "skimage", "timm", "torchmetrics"} | {
+    "peft",
+    "tensorboard",
     "faiss",
     "imagehash",
     "scipy",
@@ -25,6 +27,7 @@ HEAVY = {"ray", "torch", "torchvision", "transformers", "open_clip", "img2datase
     "cv2",
     "httpx",
     "py3langid",
+    "gradio",
 }
 HEAVY_ROOMS = {  # they are about an nn.Module or a Ray actor; everyone else imports inside a function
     "pipeline/ray_runner.py",

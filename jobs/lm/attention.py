@@ -59,7 +59,7 @@ def block_mask(segments_BT: Tensor) -> BlockMask:
     Args:
         segments_BT: Never falling along a window.
     """
-    B, T = segments_BT.shape
+    T = segments_BT.shape[1]
     N = -(-T // BLOCK)
     padded_BT = F.pad(segments_BT + 1, (0, N * BLOCK - T))
     padded_BT[:, T:] = torch.iinfo(padded_BT.dtype).max  # belongs to nothing

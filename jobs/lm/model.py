@@ -102,10 +102,10 @@ def new_config(options: TrainOptions, vocab: Vocab, names: Mapping[str, int], ma
     )
 
 
-def empty_model(config: ChameleonConfig) -> LanguageModel:
+def empty_model(config: ChameleonConfig, dtype: torch.dtype = torch.float32) -> LanguageModel:
     """A model whose parameters are still to be filled, on the CPU."""
     with torch.device("meta"):
-        model = LanguageModel(config)
+        model = LanguageModel(config).to(dtype)
     model = model.to_empty(device="cpu")
     model.tie()  # a fresh tensor was made for each place
     model.model.rotary_emb = ChameleonRotaryEmbedding(config)  # its tables are computed, not stored

@@ -7,12 +7,22 @@ from pipeline.errors import RecipeError
 from tokenizer.layout import PIXELS_PER_GRID
 from tokenizer.vocab import MAX_SIZE_GRIDS
 
+AUTO_SIZE = "auto"
+
 
 @dataclass(frozen=True)
 class TrainOptions:
     """How a model is trained from token shards. The paper's settings are for 7 billion parameters, fine-tuned from Chameleon."""
 
-    init: str = ""  # a model folder in transformers' form to start from; empty makes a new model of the sizes below
+    processes: int = (
+        0  # by Ray Train, on the cluster at run.address, with a GPU each where it has any; 0: as it was started, alone or by torchrun
+    )
+    init: str = ""  # a model folder in transformers' form to start from, or an OUTPUT/train: its last checkpoint; empty makes a new model
+    mode: Literal["full", "head_rows", "lora"] = "full"  # what is trained; weights that are not are kept in `dtype`
+    # head_rows: the head's rows of the ids that stand in images, as Anole; lora: small matrices beside those of the layers, by peft
+    lora_rank: int = 16  # of mode lora
+    lora_alpha: float = 32.0  # of mode lora: what the small matrices add counts alpha / rank
+    lora_dropout: float = 0.0  # of mode lora: of what goes into the small matrices, in [0, 1)
     hidden_size: int = 256  # of a new model
     num_layers: int = 6  # of a new model
     num_heads: int = 4  # of a new model; they share hidden_size
@@ -49,6 +59,9 @@ class TrainOptions:
     keep: int = 2  # checkpoints that stay, the newest
     async_checkpoint: bool = True  # write to the disk while the training goes on; needs memory for one copy of weights and moments
     log_every: int = 10  # steps between lines of log.jsonl
+    grid_every: int = 0  # steps between grids of pictures sampled for held-out captions, OUTPUT/train/grids; 0: none
+    grid_count: int = 8  # pictures of a grid
+    tensorboard: bool = False  # the log and the grids for TensorBoard, too, in OUTPUT/train/tensorboard
     attention: Literal["auto", "sdpa", "flex"] = "auto"  # auto: flex on GPUs, which never makes a mask of window x window; sdpa elsewhere
     activation_checkpointing: bool = False  # a layer's activations are computed again instead of kept: less memory, a third more work
     compile: bool = False  # torch.compile, layer by layer; takes a minute or more at the start
@@ -59,7 +72,7 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         positive = ("hidden_size", "num_layers", "num_heads", "steps", "batch_size", "eval_every", "checkpoint_every", "keep", "log_every")
-        for name in positive:
+        for name in (*positive, "lora_rank", "lora_alpha", "grid_count"):
             _check(getattr(self, name) > 0, f"train.{name}", "above 0", getattr(self, name))
         for name in (
             "intermediate_size",
@@ -71,14 +84,18 @@ class TrainOptions:
             "threads",
             "peak_tflops",
             "epoch_size",
+            "grid_every",
+            "processes",
         ):
             _check(getattr(self, name) >= 0, f"train.{name}", "0 or more", getattr(self, name))
         for name in ("learning_rate", "grad_clip"):
             _check(getattr(self, name) > 0, f"train.{name}", "above 0", getattr(self, name))
-        for name in ("beta1", "beta2", "dropout", "held_out_fraction"):
+        for name in ("beta1", "beta2", "dropout", "lora_dropout", "held_out_fraction"):
             _check(0 <= getattr(self, name) < 1, f"train.{name}", "at least 0 and below 1", getattr(self, name))
         for name in ("final_fraction", "context_drop"):
             _check(0 <= getattr(self, name) <= 1, f"train.{name}", "from 0 to 1", getattr(self, name))
+        if self.mode != "full":
+            _check(bool(self.init), "train.init", f'a model folder for train.mode = "{self.mode}"', self.init)
         for task, weight in self.task_weights.items():
             _check(weight >= 0, f"train.task_weights.{task}", "0 or more", weight)
         for task, weight in self.mixture.items():
@@ -96,9 +113,14 @@ class SampleOptions:
     """How pictures are sampled."""
 
     prompts: tuple[str, ...] = ()  # captions; the words around them are the text-to-image task's
-    size: str = "512x512"  # width x height in pixels, multiples of 32
-    num_per_prompt: int = 1  # pictures of each prompt
+    prompts_file: str = ""  # more of them: .txt one a line, .json or .jsonl with settings of their own
+    conversations_file: str = ""  # dialogues whose next answer is asked for, in the form of the source `conversations`
+    answer: Literal["image", "text", "free"] = "image"  # pictures alone, text alone, or what the model likes
+    num_images: int = 1  # in an answer of pictures; in a free one, at most
+    size: str = "512x512"  # width x height in pixels, multiples of 32; "auto": the model chooses. With pictures: as large as the last one
+    num_per_prompt: int = 1  # answers to each prompt
     guidance: float = 4.0  # weight of the prompt over no prompt; 1 is without guidance and half the work
+    image_guidance: float | None = None  # weight of a dialogue's pictures over none, apart from its text; half again the work
     temperature: float = 1.0
     image_top_k: int = 2000  # codes among which one is drawn
     text_top_k: int = 5  # text ids among which one is drawn
@@ -106,23 +128,27 @@ class SampleOptions:
     seed: int | None = None  # of the noise; left out: the recipe's. A picture depends on it and its own number, not on its batch
     batch_size: int = 8  # pictures at once
     jacobi_window: int = 0  # codes guessed and checked in one pass, to the same result; slower on a CPU; 0: off
+    compile: bool = False  # torch.compile for the decoder's steps, as CUDA graphs on a GPU; takes minutes at the start
     checkpoint: str = ""  # a model folder; empty takes the run's own last checkpoint
     dtype: Literal["float32", "bfloat16"] = "float32"  # of weights and arithmetic
     device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: the GPU where there is one
+    actors: int = 0  # Ray actors that share the prompts, each with a GPU where there are any; 0: this process
+    write_tokens: bool = True  # the answers as token shards beside the pictures, for the trainer and `mgpt inspect`
 
     def __post_init__(self) -> None:
-        for name in ("num_per_prompt", "image_top_k", "text_top_k", "max_text_tokens", "batch_size", "temperature"):
+        for name in ("num_per_prompt", "num_images", "image_top_k", "text_top_k", "max_text_tokens", "batch_size", "temperature"):
             _check(getattr(self, name) > 0, f"sample.{name}", "above 0", getattr(self, name))
-        for name in ("guidance", "jacobi_window"):
-            _check(getattr(self, name) >= 0, f"sample.{name}", "0 or more", getattr(self, name))
+        for name in ("guidance", "image_guidance", "jacobi_window", "actors"):
+            _check((getattr(self, name) or 0) >= 0, f"sample.{name}", "0 or more", getattr(self, name))
         _check(self.seed is None or self.seed >= 0, "sample.seed", "0 or more", self.seed)
         _check(all(prompt.strip() for prompt in self.prompts), "sample.prompts", "texts that are not empty", self.prompts)
-        parse_size(self.size)
+        if self.size != AUTO_SIZE:
+            parse_size(self.size)
 
     @property
-    def width_height(self) -> tuple[int, int]:
-        """Pixels."""
-        return parse_size(self.size)
+    def width_height(self) -> tuple[int, int] | None:
+        """Pixels; None leaves them to the model."""
+        return None if self.size == AUTO_SIZE else parse_size(self.size)
 
 
 def parse_size(size: str) -> tuple[int, int]:

@@ -34,7 +34,7 @@ OnRow = Callable[[int, int, int, np.ndarray], None]
 class SampleRequest:
     """A dialogue whose next answer is asked for."""
 
-    number: int  # the noise is drawn by it; no two requests of a run share one
+    number: int  # no two requests of a run share one
     turns: tuple[Turn, ...]  # user and assistant in turn, the user's last
     codes: Mapping[ImageRef, np.ndarray] = field(default_factory=dict)  # [H, W] of every image that the turns refer to
     kind: Literal["image", "text", "free"] = "image"  # the answer's form: images alone, text alone, or what the model likes
@@ -49,6 +49,7 @@ class SampleRequest:
     key: str = ""  # of the sequence; empty: the number
     task: str = "text_to_image"  # of the sequence
     caption: str = ""  # of the sequence
+    noise: tuple[int, int] | None = None  # seed and number that the noise is drawn by; None: the sampler's seed, the request's number
 
     def __post_init__(self) -> None:
         if not self.turns or self.turns[-1].role != "user":
@@ -58,6 +59,10 @@ class SampleRequest:
                 raise ValueError(f"{name} is above 0, got {getattr(self, name)}")
         if self.image_guidance is not None and not any(isinstance(part, ImageRef) for turn in self.turns for part in turn.content):
             raise ValueError("image_guidance is for dialogues that show an image")
+
+    def noise_of(self, seed: int) -> tuple[int, int]:
+        """Seed and number that the noise is drawn by, given the sampler's seed."""
+        return self.noise or (seed, self.number)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -45,6 +45,9 @@ def _points(log: list[dict[str, Any]], name: str) -> list[tuple[float, float]]:
 
 def _figure(output: str, line: dict[str, Any]) -> str:
     file = str(line.get("file", ""))
+    if not file and line.get("text"):  # an answer in words
+        words = f'<bdi dir="auto">{text(line.get("prompt", ""))}</bdi><span>{text(line["text"])}</span>'
+        return f"<figure><figcaption>{words}</figcaption></figure>"
     try:
         shown = _thumbnail(paths.read_bytes(paths.join(output, "samples", file)), str(line.get("prompt", "")))
     except (RecipeError, UnidentifiedImageError):  # it was removed or damaged since
