@@ -39,6 +39,7 @@ class Batch:
     weights_BT: Tensor  # float32: what each position's loss counts, by its task
     tasks: tuple[str, ...]
     keys: tuple[tuple[str, ...], ...]  # of each window's sequences, in order
+    lengths: tuple[tuple[int, ...], ...]  # tokens of each of them
     num_tokens: int  # that are not padding
     num_images: int
     num_pairs: int  # of tokens of which one sees the other, or itself
@@ -134,6 +135,7 @@ def lay_out(rows: Sequence[Sequence[TokenSequence]], window: int, task_weights: 
         weights_BT=torch.from_numpy(weights),
         tasks=tasks,
         keys=tuple(tuple(sequence.key for sequence in row) for row in rows),
+        lengths=tuple(tuple(len(sequence.input_ids) for sequence in row) for row in rows),
         num_tokens=num_tokens,
         num_images=sum(len(sequence.images) for row in rows for sequence in row),
         num_pairs=sum(len(sequence.input_ids) * (len(sequence.input_ids) + 1) // 2 for row in rows for sequence in row),

@@ -62,7 +62,8 @@ class TrainOptions:
     grid_every: int = 0  # steps between grids of pictures sampled for held-out captions, OUTPUT/train/grids; 0: none
     grid_count: int = 8  # pictures of a grid
     tensorboard: bool = False  # the log and the grids for TensorBoard, too, in OUTPUT/train/tensorboard
-    attention: Literal["auto", "sdpa", "flex"] = "auto"  # auto: flex on GPUs, which never makes a mask of window x window; sdpa elsewhere
+    attention: Literal["auto", "split", "flex", "sdpa"] = "auto"  # how a window's sequences are kept apart
+    # split: one after the other; flex: by blocks, on GPUs alone; sdpa: by a mask of window x window. auto: flex on GPUs, else split
     activation_checkpointing: bool = False  # a layer's activations are computed again instead of kept: less memory, a third more work
     compile: bool = False  # torch.compile, layer by layer; takes a minute or more at the start
     peak_tflops: float = 0.0  # of one device, for the MFU in the log; 0 looks the GPU up, and an unknown one has no MFU

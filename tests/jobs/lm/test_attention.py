@@ -1,4 +1,4 @@
-"""Flex attention against sdpa: the same blocks, losses and gradients.
+"""The kinds of attention against one another: the same masks, losses and gradients.
 
 torch refuses the backward of flex on a CPU, where it has no kernel; its plain implementation is there all the same, and these tests use it.
 """
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import flex_attention
 
-from jobs.lm.attention import BLOCK, FLEX, attend, attention_mask, block_mask, set_kind, use_attention
+from jobs.lm.attention import BLOCK, attend, attention_mask, block_mask, bounds, set_kind, use_attention
 from jobs.lm.batches import Batch, lay_out
 from jobs.lm.loss import batch_loss
 from jobs.lm.model import LanguageModel
@@ -26,14 +26,15 @@ def flex_backward(monkeypatch) -> Iterator[None]:
     yield
 
 
-def flex_model(seed: int = 0) -> LanguageModel:
-    model = tiny_model(seed)
-    set_kind(model, FLEX)
+def model_of(kind: str) -> LanguageModel:
+    model = tiny_model()
+    set_kind(model, kind)
     return model
 
 
-def loss_and_gradients(model: LanguageModel, batch: Batch) -> tuple[float, dict[str, Tensor]]:
-    hidden = model(batch.ids_BT, batch.position_ids_BT, attention_mask(model, batch))
+def loss_and_gradients(kind: str, batch: Batch) -> tuple[float, dict[str, Tensor]]:
+    model = model_of(kind)
+    hidden = model(batch.ids_BT, batch.position_ids_BT, attention_mask(batch, kind))
     loss = batch_loss(hidden, model.lm_head.weight, batch, z_loss=1e-5)
     loss.total.backward()
     return loss.total.item(), {name: parameter.grad for name, parameter in model.named_parameters()}
@@ -85,54 +86,60 @@ def test_the_blocks_say_what_the_dense_mask_says(lengths, window):
     assert torch.equal(by_rule, dense)
 
 
-def test_flex_and_sdpa_give_the_same_loss_and_gradients(flex_backward):
-    batch = packed_batch()
-    assert_close(loss_and_gradients(flex_model(), batch), loss_and_gradients(tiny_model(), batch))
+@pytest.fixture(scope="module")
+def wanted() -> tuple[float, dict[str, Tensor]]:
+    """Of sequences that lie in windows of their own."""
+    return loss_and_gradients("sdpa", lay_out([[sequence] for sequence in mixed_sequences(8)], 110))
 
 
-def test_packed_windows_give_the_loss_and_gradients_of_separate_sequences_by_flex(flex_backward):
-    separate = lay_out([[sequence] for sequence in mixed_sequences(8)], 110)
-    assert_close(loss_and_gradients(flex_model(), packed_batch()), loss_and_gradients(tiny_model(), separate))
+@pytest.mark.parametrize("kind", ["split", "flex", "sdpa"])
+def test_packed_windows_give_the_loss_and_the_gradients_of_separate_sequences(flex_backward, wanted, kind):
+    """And so each kind gives those of each other."""
+    assert_close(loss_and_gradients(kind, packed_batch()), wanted)
 
 
-def test_windows_of_one_sequence_want_no_mask_and_agree_too():
+def test_windows_of_one_sequence_want_no_mask(wanted):
     batch = lay_out([[sequence] for sequence in mixed_sequences(8)], 110)
-    assert attention_mask(flex_model(), batch) is None
-    assert_close(loss_and_gradients(flex_model(), batch), loss_and_gradients(tiny_model(), batch))
+    assert attention_mask(batch, "flex") is None
+    assert_close(loss_and_gradients("flex", batch), wanted)
 
 
-def test_flex_never_asks_for_the_dense_mask(monkeypatch):
+@pytest.mark.parametrize("kind", ["split", "flex"])
+def test_the_dense_mask_is_never_made(monkeypatch, kind):
     """And a window of 24,576 tokens takes little memory."""
     monkeypatch.setattr(Batch, "mask_B1TT", property(lambda batch: pytest.fail("a dense mask")))
     batch = lay_out([mixed_sequences(12)], 24_576)
-    mask = attention_mask(flex_model(), batch)
-    tensors = (value for value in mask.as_tuple() if isinstance(value, Tensor))
+    mask = attention_mask(batch, kind)
+    tensors = [mask] if kind == "split" else [value for value in mask.as_tuple() if isinstance(value, Tensor)]
     assert sum(tensor.numel() * tensor.element_size() for tensor in tensors) < 2 << 20
 
 
-def test_bfloat16_arithmetic_takes_norms_in_float32(flex_backward):
-    batch, model = packed_batch(), flex_model()
+@pytest.mark.parametrize("kind", ["split", "flex"])
+def test_bfloat16_arithmetic_takes_norms_in_float32(flex_backward, kind):
+    batch, model = packed_batch(), model_of(kind)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        rough = model(batch.ids_BT, batch.position_ids_BT, attention_mask(model, batch))
+        rough = model(batch.ids_BT, batch.position_ids_BT, attention_mask(batch, kind))
     exact = tiny_model()(batch.ids_BT, batch.position_ids_BT, batch.mask_B1TT)
     assert (rough.float() - exact).norm() < 0.1 * exact.norm()
 
 
-def test_shared_heads_of_keys_are_attended_to(flex_backward):
+@pytest.mark.parametrize("kind", ["split", "flex"])
+def test_shared_heads_of_keys_are_attended_to(flex_backward, kind):
     generator = torch.Generator().manual_seed(0)
     query = torch.randn(1, 4, 200, 16, generator=generator)
     key, value = (torch.randn(1, 2, 200, 16, generator=generator) for _ in range(2))
     segments = random_segments([90, 110], 200)
     dense = (segments[:, :, None] == segments[:, None, :])[:, None] & torch.ones(200, 200, dtype=torch.bool).tril()
     wanted = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=dense, enable_gqa=True)
-    got, _ = attend(torch.nn.Module(), query, key, value, block_mask(segments), scaling=16**-0.5)
+    mask = bounds([(90, 110)]) if kind == "split" else block_mask(segments)
+    got, _ = attend(torch.nn.Module(), query, key, value, mask, scaling=16**-0.5)
     assert torch.allclose(got.transpose(1, 2), wanted, atol=1e-5)
 
 
-def test_without_a_gpu_sdpa_is_taken_and_flex_refused():
+def test_without_a_gpu_sequences_are_split_and_flex_is_refused():
     model = tiny_model()
-    for wanted in ("auto", "sdpa"):
-        use_attention(model, wanted)
-        assert model.model.config._attn_implementation == "sdpa"
+    for kind, compiled, chosen in (("auto", False, "split"), ("auto", True, "sdpa"), ("sdpa", False, "sdpa"), ("split", True, "split")):
+        assert use_attention(model, kind, compiled=compiled) == chosen
+        assert (model.model.config._attn_implementation == "sdpa") == (chosen == "sdpa")
     with pytest.raises(RecipeError, match=r"train\.attention"):
-        use_attention(model, "flex")
+        use_attention(model, "flex", compiled=False)
