@@ -14,6 +14,9 @@ AUTO_SIZE = "auto"
 class TrainOptions:
     """How a model is trained from token shards. The paper's settings are for 7 billion parameters, fine-tuned from Chameleon."""
 
+    processes: int = (
+        0  # by Ray Train, on the cluster at run.address, with a GPU each where it has any; 0: as it was started, alone or by torchrun
+    )
     init: str = ""  # a model folder in transformers' form to start from, or an OUTPUT/train: its last checkpoint; empty makes a new model
     mode: Literal["full", "head_rows", "lora"] = "full"  # what is trained; weights that are not are kept in `dtype`
     # head_rows: the head's rows of the ids that stand in images, as Anole; lora: small matrices beside those of the layers, by peft
@@ -59,6 +62,8 @@ class TrainOptions:
     grid_every: int = 0  # steps between grids of pictures sampled for held-out captions, OUTPUT/train/grids; 0: none
     grid_count: int = 8  # pictures of a grid
     tensorboard: bool = False  # the log and the grids for TensorBoard, too, in OUTPUT/train/tensorboard
+    attention: Literal["auto", "split", "flex", "sdpa"] = "auto"  # how a window's sequences are kept apart
+    # split: one after the other; flex: by blocks, on GPUs alone; sdpa: by a mask of window x window. auto: flex on GPUs, else split
     activation_checkpointing: bool = False  # a layer's activations are computed again instead of kept: less memory, a third more work
     compile: bool = False  # torch.compile, layer by layer; takes a minute or more at the start
     peak_tflops: float = 0.0  # of one device, for the MFU in the log; 0 looks the GPU up, and an unknown one has no MFU
@@ -81,6 +86,7 @@ class TrainOptions:
             "peak_tflops",
             "epoch_size",
             "grid_every",
+            "processes",
         ):
             _check(getattr(self, name) >= 0, f"train.{name}", "0 or more", getattr(self, name))
         for name in ("learning_rate", "grad_clip"):

@@ -1,4 +1,4 @@
-"""`mgpt train` in processes of its own, one or many (gloo), that start at once: they are forked from one that has torch imported already."""
+"""`mgpt train` in processes of its own, one or many (gloo), that start at once: forked from one that has imported torch already."""
 
 import multiprocessing
 import os
