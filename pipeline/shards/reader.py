@@ -162,7 +162,7 @@ class _Columns:
             return (memoryview(b""),) * 4
         chunk = column.chunk(0)
         starts, heights, widths = (memoryview(child.to_numpy(zero_copy_only=True)) for child in chunk.values.flatten())
-        return starts, heights, widths, memoryview(chunk.offsets.to_numpy(zero_copy_only=True))
+        return starts, heights, widths, chunk.offsets.to_numpy(zero_copy_only=True).data
 
 
 class _Texts:
@@ -172,7 +172,7 @@ class _Texts:
         chunk = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
         _, offsets, data = chunk.buffers()
         self._bytes = memoryview(data) if data is not None else memoryview(b"")
-        self._offsets = memoryview(np.frombuffer(offsets, np.int32)[chunk.offset :]) if offsets is not None else memoryview(b"")
+        self._offsets = np.frombuffer(offsets, np.int32)[chunk.offset :].data if offsets is not None else memoryview(b"")
 
     def __getitem__(self, row: int) -> str:
         return str(self._bytes[self._offsets[row] : self._offsets[row + 1]], "utf-8")
@@ -181,8 +181,8 @@ class _Texts:
 def _list_views(column: pa.ChunkedArray) -> tuple[np.ndarray, memoryview]:
     """The flat values and the [rows + 1] offsets, which a view gives as plain numbers, of a list column of one chunk."""
     if column.num_chunks == 0:
-        return np.empty(0, np.uint16), memoryview(np.zeros(1, np.int32))
+        return np.empty(0, np.uint16), np.zeros(1, np.int32).data
     if column.num_chunks > 1:
         raise VerificationError(f"a token shard has one record batch, this one has {column.num_chunks}")
     chunk = column.chunk(0)
-    return chunk.values.to_numpy(zero_copy_only=True), memoryview(chunk.offsets.to_numpy(zero_copy_only=True))
+    return chunk.values.to_numpy(zero_copy_only=True), chunk.offsets.to_numpy(zero_copy_only=True).data
