@@ -9,10 +9,12 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from types import FrameType, ModuleType
 
 from jobs import annotate, eval_vq, fit_text, fit_vq, inspect_shards, prepare, refilter, run, sample, serve, signatures, train
-from jobs.recipe import load_recipe, load_tables
+from jobs.recipe import load_tables
+from jobs.stages import build_stages, check_stage_before, choose_stages
 from pipeline.errors import MgptError, PlanError, RecipeError, ResumeError, ShardError, VerificationError
 
 RECIPE_VERBS: dict[str, ModuleType] = {  # they take a recipe: run(recipe, args)
@@ -43,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _on_sigterm)
     try:
         if args.verb in RECIPE_VERBS:
-            code: int = RECIPE_VERBS[args.verb].run(load_recipe(args.recipe, args.set), args)
+            code = _run_stages(args)
         elif args.verb in TABLE_VERBS:
             code = TABLE_VERBS[args.verb].run(load_tables(args.recipe, args.set), args)
         else:
@@ -71,6 +73,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _run_stages(args: argparse.Namespace) -> int:
+    """A verb for each stage of a recipe, most often the only one; stops at the first that does not end with 0."""
+    stages = choose_stages(build_stages(load_tables(args.recipe, args.set)), args.stage)
+    trains = args.verb in ("train", "run") and not args.dry_run and not getattr(args, "plan", False)
+    with ExitStack() as stack:
+        if trains and len(stages) > 1:  # processes that train together find each other once: a second time they would look in old places
+            from jobs.lm.parallel import open_ranks
+
+            stack.enter_context(open_ranks(stages[0].recipe.train.device))
+        for stage in stages:
+            if stage.name:
+                print(f"stage {stage.name}: {stage.recipe.output}", flush=True)
+            if trains:
+                check_stage_before(stage)
+            code: int = RECIPE_VERBS[args.verb].run(stage.recipe, args)
+            if code:
+                return code
+    return 0
+
+
 class _Terminated(BaseException):
     """SIGTERM, as an exception that no handler for errors catches."""
 
@@ -93,6 +115,8 @@ def _parser() -> argparse.ArgumentParser:
                 "--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the recipe, as in tokens.target_size=256"
             )
             verb.add_argument("--dry-run", action="store_true", help="check the recipe, say what would be done, do nothing")
+        if name in RECIPE_VERBS:
+            verb.add_argument("--stage", metavar="NAME", help="only this stage of a recipe that has several")
         module.configure(verb)
     return parser
 

@@ -10,7 +10,7 @@ from pipeline.errors import RecipeError
 def apply_overrides(tables: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
     """The tables with each "path=value" put in; the value is TOML, or a plain string where it is none.
 
-    A list of tables is entered by number or by kind: `filter.0.min_side=256`, `task.captioning.weight=0.5`.
+    A list of tables is entered by number, by kind or by name: `filter.0.min_side=256`, `task.captioning.weight=0.5`, `stage.768.seed=1`.
 
     Raises:
         RecipeError: No "=", or the path leads nowhere.
@@ -33,7 +33,7 @@ def apply_overrides(tables: dict[str, Any], overrides: list[str]) -> dict[str, A
 def _enter(place: Any, part: str, path: str) -> Any:
     if isinstance(place, list):
         for number, table in enumerate(place):
-            if part == str(number) or (isinstance(table, dict) and table.get("kind") == part):
+            if part == str(number) or (isinstance(table, dict) and part in (table.get("kind"), table.get("name"))):
                 return table
         raise RecipeError(f"--set: {path} leads nowhere; the list has {len(place)} tables: {[table.get('kind') for table in place]}")
     if not isinstance(place, dict):

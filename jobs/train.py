@@ -1,16 +1,24 @@
 """`mgpt train RECIPE`: from token shards to checkpoints in OUTPUT/train.
 
 On many GPUs: `torchrun --nproc-per-node 8 -m jobs train RECIPE`. A run goes on from its last checkpoint, on any number of processes.
+On a Ray cluster: `--set train.processes=16`, by Ray Train.
 With --plan, what windows of several sizes would waste on these shards and this mixture, and nothing is trained.
 """
 
 import argparse
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jobs.recipe import Recipe
 from pipeline import paths
 from pipeline.errors import RecipeError
 from pipeline.shards.reader import TokenShards
+from tokenizer.layout import PIXELS_PER_CODE
+
+if TYPE_CHECKING:
+    from jobs.lm.grid import Grid
+    from jobs.lm.train_data import TrainData
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -30,16 +38,24 @@ def run(recipe: Recipe, args: argparse.Namespace) -> int:
 
         print_plan(plan_table(recipe.output, recipe.train, recipe.seed), as_json=args.json)
         return 0
+    from jobs.lm.describe import describe
     from jobs.lm.parallel import open_ranks
     from jobs.lm.train_data import open_data
-    from jobs.lm.trainer import describe, load_trainer
+    from jobs.lm.trainer import load_trainer
 
     data = open_data(recipe.output, recipe.train, recipe.seed)
     if args.dry_run:
         print(describe(data, recipe.train, recipe.tokens.max_tokens))
         return 0
+    if recipe.train.processes:
+        from jobs.ray_train import train_on_ray
+
+        train_on_ray(recipe)
+        return 0
     with open_ranks(recipe.train.device) as ranks:
-        trainer = load_trainer(data, recipe.train, seed=recipe.seed, folder=folder, max_tokens=recipe.tokens.max_tokens, ranks=ranks)
+        grid = _grid(recipe, data) if recipe.train.grid_every else None
+        max_tokens = recipe.tokens.max_tokens
+        trainer = load_trainer(data, recipe.train, seed=recipe.seed, folder=folder, max_tokens=max_tokens, ranks=ranks, grid=grid)
         done = trainer.step >= recipe.train.steps
         if ranks.first:
             print(describe(data, recipe.train, recipe.tokens.max_tokens))
@@ -50,6 +66,22 @@ def run(recipe: Recipe, args: argparse.Namespace) -> int:
         if not done:
             trainer.run()
     return 0
+
+
+def _grid(recipe: Recipe, data: "TrainData") -> "Grid":
+    from jobs.lm.grid import plan_grid
+
+    if recipe.vq.downsample != PIXELS_PER_CODE:
+        raise RecipeError(f"tokens.vq: a code stands for {recipe.vq.downsample} pixels a side, in the token layout for {PIXELS_PER_CODE}")
+    return plan_grid(
+        data,
+        recipe.sample,
+        count=recipe.train.grid_count,
+        seed=recipe.seed,
+        num_codes=recipe.vq.num_codes,
+        load_vq=cache(recipe.vq.load),
+        max_tokens=data.plan.window,
+    )
 
 
 def train_folder(recipe: Recipe) -> Path:

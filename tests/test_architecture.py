@@ -17,6 +17,8 @@ MAY_IMPORT = {
     "jobs": {"jobs", "filters", "tokenizer", "pipeline"},
 }
 HEAVY = {"ray", "torch", "torchvision", "transformers", "open_clip", "img2dataset", "skimage", "timm", "torchmetrics"} | {
+    "peft",
+    "tensorboard",
     "faiss",
     "imagehash",
     "scipy",

@@ -2,7 +2,8 @@
 
     OUTPUT/train/step-000500/
       config.json, model.safetensors, text_tokenizer.json     a model folder that transformers reads, too
-      optimizer.safetensors                                    both moments of AdamW for each parameter
+      optimizer.safetensors                                    both moments of AdamW for each parameter that is trained
+      head_rows.safetensors, adapter/                          in these modes: what is trained, see jobs/lm/modes.py
       trainer.json                                             written last: step, options, and which data
 
 A folder is written under a temporary name and renamed when all of it is on the disk, so a name that ends in digits is a whole checkpoint.
@@ -14,7 +15,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ from transformers import ChameleonConfig
 
 from jobs.lm.folder import write_folder
 from jobs.lm.model import LanguageModel
+from jobs.lm.modes import Extra, extra_of, plain_weights
+from jobs.lm.options import TrainOptions
 from jobs.lm.parallel import own_rows, whole
 from pipeline import paths
 from pipeline.errors import ResumeError
@@ -87,20 +90,23 @@ class Snapshot:
     config: ChameleonConfig
     weights: Mapping[str, Tensor]
     moments: Mapping[str, Tensor]
+    extra: Extra
 
 
-def take_snapshot(progress: Progress, model: LanguageModel, optimizer: Optimizer, *, first: bool) -> Snapshot:
+def take_snapshot(progress: Progress, model: LanguageModel, optimizer: Optimizer, options: TrainOptions, *, first: bool) -> Snapshot:
     """Copy a training. All ranks must call this together; only the first one gets something."""
-    parameters = dict(model.named_parameters())
-    weights = _gather(dict(model.state_dict()), first)
-    moments = _gather({f"{moment}.{name}": optimizer.state[p][moment] for name, p in parameters.items() for moment in MOMENTS}, first)
-    return Snapshot(progress, model.config, weights, moments)
+    parameters = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    weights = _gather(plain_weights(model), first)
+    moments = _gather(((f"{moment}.{name}", optimizer.state[p][moment]) for name, p in parameters.items() for moment in MOMENTS), first)
+    extra = extra_of(model, options)
+    copied = {file: _gather(tensors.items(), first) for file, tensors in extra.tensors.items()}
+    return Snapshot(progress, model.config, weights, moments, Extra(copied, extra.texts))
 
 
-def _gather(tensors: Mapping[str, Tensor], first: bool) -> dict[str, Tensor]:
+def _gather(tensors: Iterable[tuple[str, Tensor]], first: bool) -> dict[str, Tensor]:
     """One tensor after the other, so that no GPU ever holds two of them whole."""
     gathered = {}
-    for name, tensor in tensors.items():
+    for name, tensor in tensors:
         full = whole(tensor.detach())
         if first:
             gathered[name] = full.to("cpu", copy=True).contiguous()
@@ -143,8 +149,14 @@ def save_checkpoint(train_folder: Path, snapshot: Snapshot, *, vq_weights: Mappi
     try:
         write_folder(temporary, snapshot.config, dict(snapshot.weights) | dict(vq_weights), text_tokenizer)
         save_file(dict(snapshot.moments), temporary / OPTIMIZER)
+        for file in (*snapshot.extra.tensors, *snapshot.extra.texts):
+            (temporary / file).parent.mkdir(exist_ok=True)
+        for file, tensors in snapshot.extra.tensors.items():
+            save_file(dict(tensors), temporary / file, metadata={"format": "pt"})
+        for file, words in snapshot.extra.texts.items():
+            (temporary / file).write_text(words)
         (temporary / TRAINER).write_text(json.dumps({"step": progress.step, "identity": dict(progress.identity)}, indent=1) + "\n")
-        for path in (*temporary.iterdir(), temporary):
+        for path in (*temporary.rglob("*"), temporary):
             paths.sync(str(path))
         if final.exists():  # left without its trainer.json by someone's hand, or it would have been resumed from
             shutil.rmtree(final)

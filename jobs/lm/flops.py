@@ -1,8 +1,10 @@
 """The arithmetic of training, counted for tokens that are not padding; what is computed twice to save memory counts once.
 
-matrices    6 x parameters of the layers x tokens          2 forward, 4 backward
+matrices    6 x parameters of the layers x tokens          2 forward, 2 backward to activations, 2 to weights
 attention   12 x layers x width x pairs of tokens          pairs that see each other: none across sequences, half of a square
 head        6 x width x rows x loss tokens                 no logits exist elsewhere
+
+Frozen weights take no gradient: 4 for matrices beside LoRA's (whose own work is not counted), 2 below a head whose rows alone are trained.
 """
 
 from dataclasses import dataclass
@@ -40,9 +42,17 @@ def work_of(model: LanguageModel, head_rows: int) -> Work:
     """Args:
     head_rows: That make logits.
     """
-    matrices = sum(parameter.numel() for name, parameter in model.named_parameters() if name.endswith("proj.weight"))
+    layers = [(name, parameter) for name, parameter in model.named_parameters() if name.startswith("model.layers.")]
+    matrices = [parameter for name, parameter in layers if name.endswith(("proj.weight", "proj.base_layer.weight"))]
+    goes_back = any(parameter.requires_grad for _, parameter in layers)
+    passes = 1 + goes_back + any(parameter.requires_grad for parameter in matrices)
+    head_passes = 1 + goes_back + (model.lm_head.weight.requires_grad or not goes_back)
     width = model.config.hidden_size
-    return Work(6 * matrices, 12 * model.config.num_hidden_layers * width, 6 * width * head_rows)
+    return Work(
+        per_token=2 * passes * sum(parameter.numel() for parameter in matrices),
+        per_pair=4 * (3 if goes_back else 1) * model.config.num_hidden_layers * width,
+        per_loss_token=2 * head_passes * width * head_rows,
+    )
 
 
 def peak_flops(tflops: float, dtype: str, device: torch.device) -> float:

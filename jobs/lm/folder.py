@@ -69,18 +69,20 @@ def load_folder(folder: str, vocab: Vocab, names: Mapping[str, int], dtype: torc
     weights = {name: tensor for name, tensor in weights.items() if not name.endswith(COMPUTED_SUFFIX)}
     if config.tie_word_embeddings:
         weights.setdefault("lm_head.weight", weights.get("model.embed_tokens.weight", torch.empty(0)))
-    model = empty_model(config)
+    model = empty_model(config, dtype)
     _check_weights(folder, model, {name: tuple(tensor.shape) for name, tensor in weights.items()})
     model.load_state_dict(weights)
-    model.to(dtype)
     return ModelFolder(model, vq_weights)
 
 
-def load_sharded(folder: str, vocab: Vocab, names: Mapping[str, int], *, mesh: DeviceMesh, dtype: torch.dtype) -> ModelFolder:
-    """Read a model folder onto many ranks as float32: each reads its own rows, and no process ever holds the whole model.
+def load_sharded(
+    folder: str, vocab: Vocab, names: Mapping[str, int], *, mesh: DeviceMesh, dtype: torch.dtype, stored: torch.dtype = torch.float32
+) -> ModelFolder:
+    """Read a model folder onto many ranks: each reads its own rows, and no process ever holds the whole model.
 
     Args:
         dtype: Of the arithmetic, as in `shard_model`.
+        stored: Of the weights.
 
     Returns:
         The sharded model; the weights of the VQ are with the first rank alone.
@@ -91,15 +93,15 @@ def load_sharded(folder: str, vocab: Vocab, names: Mapping[str, int], *, mesh: D
     path = Path(folder)
     config = _load_config(path)
     if config.tie_word_embeddings:  # a matrix that stands in two places does not outlive `to_empty`
-        loaded = load_folder(folder, vocab, names)
+        loaded = load_folder(folder, vocab, names, stored)
         shard_model(loaded.model, mesh, dtype)
         return loaded
     check_vocabulary(path, config, vocab, names)
     with torch.device("meta"):
-        model = LanguageModel(config).to(torch.float32)
+        model = LanguageModel(config).to(stored)
     with ExitStack() as stack:
         places: dict[str, Any] = {}
-        for file in _weight_files(path):
+        for file in weight_files(path):
             try:
                 opened = stack.enter_context(safe_open(file, "pt"))
             except (OSError, SafetensorError) as error:
@@ -170,7 +172,8 @@ def _load_config(path: Path) -> ChameleonConfig:
     return config
 
 
-def _weight_files(path: Path) -> list[Path]:
+def weight_files(path: Path) -> list[Path]:
+    """Of a model folder; whether they are there is not asked."""
     if (path / WEIGHTS_INDEX).is_file():
         return [path / name for name in sorted(set(json.loads((path / WEIGHTS_INDEX).read_bytes())["weight_map"].values()))]
     return [path / WEIGHTS]
@@ -178,7 +181,7 @@ def _weight_files(path: Path) -> list[Path]:
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
     weights: dict[str, Tensor] = {}
-    for file in _weight_files(path):
+    for file in weight_files(path):
         try:
             weights |= load_file(file)
         except (OSError, SafetensorError) as error:

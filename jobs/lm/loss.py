@@ -45,6 +45,7 @@ def batch_loss(
     z_loss: float,
     image_ids: Tensor | None = None,
     step_weight: float | None = None,
+    learned: tuple[Tensor, Tensor] | None = None,
 ) -> Loss:
     """The loss of a batch.
 
@@ -54,6 +55,8 @@ def batch_loss(
         z_loss: Weight of the mean squared log-partition.
         image_ids: What may stand in an image behind start-of-image; None leaves images unrestricted.
         step_weight: `Batch.weight` of the whole step, of which this batch is a part; None where it is the whole.
+        learned: Where the head is frozen but for some rows: their ids [L], and the parameter [L, D] that their gradient goes to. Their
+            values must stand in the head, too. With `image_ids`, the ids are these.
     """
     takes_loss = batch.targets_BT != IGNORE_INDEX
     hidden, targets = hidden_BTD[takes_loss], batch.targets_BT[takes_loss]
@@ -61,7 +64,7 @@ def batch_loss(
     rows = image_ids if image_ids is not None else targets[:0]
     shares = batch.weights_BT[takes_loss] / (step_weight if step_weight is not None else batch.weight or 1.0)
     total, token_losses, log_partitions = _ChunkedLoss.apply(
-        hidden, head_VD, targets, in_image, rows, shares, z_loss, torch.is_grad_enabled()
+        hidden, head_VD, targets, in_image, rows, shares, z_loss, torch.is_grad_enabled(), *(learned or (None, None))
     )
     cross_entropy, z = (token_losses * shares).sum(), (log_partitions.square() * shares).sum()
     return Loss(total, cross_entropy, z, token_losses, batch.tasks_BT[takes_loss])
@@ -86,11 +89,14 @@ class _ChunkedLoss(torch.autograd.Function):
         shares_N: Tensor,
         z_loss: float,
         wants: bool,
+        learned_L: Tensor | None,
+        learned_LD: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         N = len(targets_N)
         losses, log_partitions = (torch.empty(N, dtype=torch.float32, device=hidden_ND.device) for _ in range(2))
-        grad_hidden = torch.zeros_like(hidden_ND) if wants else None
-        grad_head = torch.zeros_like(head_VD, dtype=torch.float32) if wants else None
+        grad_hidden = torch.zeros_like(hidden_ND) if wants and ctx.needs_input_grad[0] else None
+        trained = learned_LD if learned_LD is not None else head_VD if ctx.needs_input_grad[1] else None
+        grad_head = torch.zeros_like(trained, dtype=torch.float32) if wants and trained is not None else None
         for restricted in (False, True):
             places = (restricted_N == restricted).nonzero()[:, 0]
             if not len(places):
@@ -99,7 +105,7 @@ class _ChunkedLoss(torch.autograd.Function):
             if restricted:
                 head = head_VD[rows_R]
                 targets = _places(rows_R, targets_N, places)
-            grad = torch.zeros_like(head, dtype=torch.float32) if restricted and wants else grad_head
+            grad = torch.zeros_like(head, dtype=torch.float32) if restricted and grad_head is not None else grad_head
             head = head.to(hidden_ND.dtype)
             for chunk in places.split(max(1, CHUNK_LOGITS // len(head))):
                 hidden = hidden_ND[chunk]
@@ -112,18 +118,23 @@ class _ChunkedLoss(torch.autograd.Function):
                 log_partition = partition.log() + highest
                 losses[chunk] = (log_partition - target_logit)[:, 0]
                 log_partitions[chunk] = log_partition[:, 0]
-                if grad is not None and grad_hidden is not None:
+                if wants:
                     share = shares_N[chunk, None]
                     slope = weights.mul_((1 + 2 * z_loss * log_partition) * share / partition)
                     slope.scatter_add_(1, target, -share)
                     slope = slope.to(hidden.dtype)
-                    grad_hidden[chunk] = slope @ head
+                    if grad_hidden is not None:
+                        grad_hidden[chunk] = slope @ head
+                    if grad is None:
+                        continue
+                    if learned_L is not None and not restricted:
+                        slope = slope[:, learned_L]
                     if slope.dtype == grad.dtype:
                         grad.addmm_(slope.T, hidden)
                     else:
                         grad += slope.T @ hidden
             if restricted and grad_head is not None and grad is not None:
-                grad_head[rows_R] += grad
+                grad_head[rows_R if learned_L is None else slice(None)] += grad
         if wants:
             ctx.save_for_backward(grad_hidden, grad_head)
         ctx.mark_non_differentiable(losses, log_partitions)
@@ -131,8 +142,9 @@ class _ChunkedLoss(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_loss: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        grad_hidden, grad_head = ctx.saved_tensors
-        return grad_hidden * grad_loss, grad_head * grad_loss, None, None, None, None, None, None
+        grad_hidden, grad_head = (None if grad is None else grad * grad_loss for grad in ctx.saved_tensors)
+        of_rows = ctx.needs_input_grad[9]
+        return grad_hidden, None if of_rows else grad_head, *(None,) * 7, grad_head if of_rows else None
 
 
 def _places(rows_R: Tensor, targets_N: Tensor, restricted: Tensor) -> Tensor:

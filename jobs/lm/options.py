@@ -14,12 +14,21 @@ AUTO_SIZE = "auto"
 class TrainOptions:
     """How a model is trained from token shards. The paper's settings are for 7 billion parameters, fine-tuned from Chameleon."""
 
-    init: str = ""  # a model folder in transformers' form to start from; empty makes a new model of the sizes below
+    processes: int = (
+        0  # by Ray Train, on the cluster at run.address, with a GPU each where it has any; 0: as it was started, alone or by torchrun
+    )
+    init: str = ""  # a model folder in transformers' form to start from, or an OUTPUT/train: its last checkpoint; empty makes a new model
+    mode: Literal["full", "head_rows", "lora"] = "full"  # what is trained; weights that are not are kept in `dtype`
+    # head_rows: the head's rows of the ids that stand in images, as Anole; lora: small matrices beside those of the layers, by peft
+    lora_rank: int = 16  # of mode lora
+    lora_alpha: float = 32.0  # of mode lora: what the small matrices add counts alpha / rank
+    lora_dropout: float = 0.0  # of mode lora: of what goes into the small matrices, in [0, 1)
     hidden_size: int = 256  # of a new model
     num_layers: int = 6  # of a new model
     num_heads: int = 4  # of a new model; they share hidden_size
     intermediate_size: int = 0  # of a new model's MLP; 0 takes 8/3 of hidden_size, rounded up to a multiple of 32
     swin_norm: bool = False  # of a new model: norms behind attention and MLP, as in Chameleon 34B
+    code_rows: Literal["drawn", "vq"] = "drawn"  # of a new model, for image codes; vq: begun from the VQ's vectors, learns in fewer steps
     steps: int = 1000  # optimizer steps in all
     batch_size: int = 32  # windows a step, over all processes
     micro_batch: int = 0  # windows that one process computes at once, their gradients add up; 0: all of its part
@@ -51,6 +60,11 @@ class TrainOptions:
     keep: int = 2  # checkpoints that stay, the newest
     async_checkpoint: bool = True  # write to the disk while the training goes on; needs memory for one copy of weights and moments
     log_every: int = 10  # steps between lines of log.jsonl
+    grid_every: int = 0  # steps between grids of pictures sampled for held-out captions, OUTPUT/train/grids; 0: none
+    grid_count: int = 8  # pictures of a grid
+    tensorboard: bool = False  # the log and the grids for TensorBoard, too, in OUTPUT/train/tensorboard
+    attention: Literal["auto", "split", "flex", "sdpa"] = "auto"  # how a window's sequences are kept apart
+    # split: one after the other; flex: by blocks, on GPUs alone; sdpa: by a mask of window x window. auto: flex on GPUs, else split
     activation_checkpointing: bool = False  # a layer's activations are computed again instead of kept: less memory, a third more work
     compile: bool = False  # torch.compile, layer by layer; takes a minute or more at the start
     peak_tflops: float = 0.0  # of one device, for the MFU in the log; 0 looks the GPU up, and an unknown one has no MFU
@@ -60,7 +74,7 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         positive = ("hidden_size", "num_layers", "num_heads", "steps", "batch_size", "eval_every", "checkpoint_every", "keep", "log_every")
-        for name in positive:
+        for name in (*positive, "lora_rank", "lora_alpha", "grid_count"):
             _check(getattr(self, name) > 0, f"train.{name}", "above 0", getattr(self, name))
         for name in (
             "intermediate_size",
@@ -72,14 +86,18 @@ class TrainOptions:
             "threads",
             "peak_tflops",
             "epoch_size",
+            "grid_every",
+            "processes",
         ):
             _check(getattr(self, name) >= 0, f"train.{name}", "0 or more", getattr(self, name))
         for name in ("learning_rate", "grad_clip"):
             _check(getattr(self, name) > 0, f"train.{name}", "above 0", getattr(self, name))
-        for name in ("beta1", "beta2", "dropout", "held_out_fraction"):
+        for name in ("beta1", "beta2", "dropout", "lora_dropout", "held_out_fraction"):
             _check(0 <= getattr(self, name) < 1, f"train.{name}", "at least 0 and below 1", getattr(self, name))
         for name in ("final_fraction", "context_drop"):
             _check(0 <= getattr(self, name) <= 1, f"train.{name}", "from 0 to 1", getattr(self, name))
+        if self.mode != "full":
+            _check(bool(self.init), "train.init", f'a model folder for train.mode = "{self.mode}"', self.init)
         for task, weight in self.task_weights.items():
             _check(weight >= 0, f"train.task_weights.{task}", "0 or more", weight)
         for task, weight in self.mixture.items():
@@ -88,6 +106,7 @@ class TrainOptions:
             _check(self.epoch_size == 0, "train.epoch_size", 'train.mixture_by = "samples" or "tokens"', self.epoch_size)
         else:
             _check(any(self.mixture.values()), "train.mixture", f"a share by {self.mixture_by} of each task", self.mixture)
+        _check(not self.init or self.code_rows == "drawn", "train.code_rows", '"drawn" with a model to start from', self.code_rows)
         divides = self.hidden_size % (2 * self.num_heads) == 0
         _check(divides, "train.hidden_size", f"an even number for each of {self.num_heads} heads", self.hidden_size)
 
@@ -112,6 +131,7 @@ class SampleOptions:
     seed: int | None = None  # of the noise; left out: the recipe's. A picture depends on it and its own number, not on its batch
     batch_size: int = 8  # pictures at once
     jacobi_window: int = 0  # codes guessed and checked in one pass, to the same result; slower on a CPU; 0: off
+    compile: bool = False  # torch.compile for the decoder's steps, as CUDA graphs on a GPU; takes minutes at the start
     checkpoint: str = ""  # a model folder; empty takes the run's own last checkpoint
     dtype: Literal["float32", "bfloat16"] = "float32"  # of weights and arithmetic
     device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: the GPU where there is one

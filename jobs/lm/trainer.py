@@ -6,7 +6,7 @@ a resumed run on the same CPU continues bit for bit, and one on another number o
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,9 @@ import torch
 from torch import Tensor
 from torch.optim import AdamW
 
+from jobs.lm.attention import attention_mask, use_attention
 from jobs.lm.batches import Batch
+from jobs.lm.board import Board, check_board
 from jobs.lm.checkpoint import (
     CheckpointWriter,
     Progress,
@@ -30,17 +32,20 @@ from jobs.lm.checkpoint import (
 )
 from jobs.lm.dropout import ResidualDropout
 from jobs.lm.flops import peak_flops, work_of
-from jobs.lm.folder import ModelFolder, load_folder, load_sharded, read_names
-from jobs.lm.identity import identity
+from jobs.lm.grid import Grid, draw_grid
+from jobs.lm.head_rows import learned_rows
+from jobs.lm.identity import START, identity
 from jobs.lm.layers import compile_layers, recompute_activations
+from jobs.lm.lora import lora_dropouts
 from jobs.lm.loss import Loss, batch_loss, image_token_ids
 from jobs.lm.meters import Clock, Tally, Totals, keys_digest
-from jobs.lm.model import LanguageModel, choose_device, count_parameters, new_config, new_model
+from jobs.lm.model import LanguageModel
+from jobs.lm.modes import average_gradients, check_mode, finish_step, load_trained, set_mode
 from jobs.lm.optimizer import learning_rate, make_optimizer
 from jobs.lm.options import TrainOptions
-from jobs.lm.parallel import ALONE, Ranks, release, shard_model, whole
+from jobs.lm.parallel import ALONE, Ranks, release, whole
 from jobs.lm.plan import Window
-from jobs.lm.plan_table import describe_draw
+from jobs.lm.start import find_start, fingerprint_weights, load_start
 from jobs.lm.train_data import TrainData
 from jobs.lm.train_log import LOG, append_log, rewind_log
 from pipeline.errors import MgptError, RecipeError
@@ -56,13 +61,17 @@ class Trainer:
     data: TrainData
     options: TrainOptions
     seed: int
+    identity: Mapping[str, Any]  # what must not change on the way
     folder: Path  # OUTPUT/train
     model: LanguageModel
     vq_weights: dict[str, Tensor]
     optimizer: AdamW
     step: int  # done so far
     ranks: Ranks
+    attention: str  # how sequences are kept apart, as in `attention_mask`
     tasks: tuple[str, ...]  # of all sequences
+    grid: Grid | None = None  # drawn every `grid_every` steps
+    board: Board | None = None  # on the first rank, where there is one
 
     def run(self) -> None:
         """Do the steps that are left.
@@ -72,10 +81,13 @@ class Trainer:
         """
         if self.ranks.first:
             rewind_log(self.folder / LOG, self.step)
+            self.board = Board(self.folder, self.step) if self.options.tensorboard else None
         writer = CheckpointWriter(self.options.async_checkpoint)
         try:
             self._loop(writer)
         finally:
+            if self.board is not None:
+                self.board.close()
             writer.wait()
         self.ranks.wait()
 
@@ -98,6 +110,7 @@ class Trainer:
     def _loop(self, writer: CheckpointWriter) -> None:
         options = self.options
         dropout = ResidualDropout(self.model, options.dropout, self.seed)
+        dropout.cover(lora_dropouts(self.model), options.lora_dropout)
         maker = replace(self.data.maker(), task_weights=options.task_weights)
         clock = self._clock()
         self.model.train()
@@ -116,6 +129,9 @@ class Trainer:
                 self._log(totals, norm, batches, clock)
             if len(self.data.held_out) and (self.step % options.eval_every == 0 or last):
                 self._append({"step": self.step} | self.held_out_loss())
+                clock.restart()
+            if self.grid is not None and (self.step % options.grid_every == 0 or last):
+                self._draw(self.grid)
                 clock.restart()
             if saves:
                 self._save(writer)
@@ -154,17 +170,19 @@ class Trainer:
             loss = self._loss(batch, weight)
             (loss.total * self.ranks.size).backward()  # gradients are averaged over ranks, and the parts of the loss want to be summed
             losses.append(loss)
+        average_gradients(self.model, self.ranks)
         norm = whole(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.grad_clip))
         self.optimizer.step()
+        finish_step(self.model)
         return losses, norm
 
     def _loss(self, batch: Batch, step_weight: float) -> Loss:
         batch = batch.to(self.model.device)
         dtype = getattr(torch, self.options.dtype)
         with torch.autocast(self.model.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
-            hidden = self.model(batch.ids_BT, batch.position_ids_BT, batch.mask_B1TT)
-        head, z_loss = self.model.lm_head.weight, self.options.z_loss
-        return batch_loss(hidden.to(dtype), head, batch, z_loss=z_loss, image_ids=self._image_ids, step_weight=step_weight)
+            hidden = self.model(batch.ids_BT, batch.position_ids_BT, attention_mask(batch, self.attention))
+        head, z_loss, learned = self.model.lm_head.weight, self.options.z_loss, learned_rows(self.model)
+        return batch_loss(hidden.to(dtype), head, batch, z_loss=z_loss, image_ids=self._image_ids, step_weight=step_weight, learned=learned)
 
     def _totals(self, batches: Sequence[Batch], losses: Sequence[Loss]) -> Totals:
         tally = Tally(self.tasks)
@@ -200,11 +218,18 @@ class Trainer:
     def _append(self, values: dict[str, Any]) -> None:
         if self.ranks.first:
             append_log(self.folder / LOG, values)
+        if self.board is not None:
+            self.board.add(values)
+
+    def _draw(self, grid: Grid) -> None:
+        dtype = getattr(torch, self.options.dtype)
+        pixels_HWC = draw_grid(grid, self.model, self.folder, self.step, dtype=dtype, ranks=self.ranks)
+        if self.board is not None and pixels_HWC is not None:
+            self.board.add_picture(pixels_HWC, self.step)
 
     def _save(self, writer: CheckpointWriter) -> None:
         writer.wait()  # else two copies might lie in memory
-        progress = Progress(self.step, identity(self.options, self.data, self.seed))
-        snapshot = take_snapshot(progress, self.model, self.optimizer, first=self.ranks.first)
+        snapshot = take_snapshot(Progress(self.step, self.identity), self.model, self.optimizer, self.options, first=self.ranks.first)
         if not self.ranks.first:
             return
 
@@ -216,7 +241,9 @@ class Trainer:
         writer.write(write)
 
 
-def load_trainer(data: TrainData, options: TrainOptions, *, seed: int, folder: Path, max_tokens: int, ranks: Ranks = ALONE) -> Trainer:
+def load_trainer(
+    data: TrainData, options: TrainOptions, *, seed: int, folder: Path, max_tokens: int, ranks: Ranks = ALONE, grid: Grid | None = None
+) -> Trainer:
     """Begin a training, or go on from its last checkpoint.
 
     Args:
@@ -232,62 +259,33 @@ def load_trainer(data: TrainData, options: TrainOptions, *, seed: int, folder: P
     tasks = tuple(sorted(data.shards.index["task"].unique().to_pylist()))
     if unknown := sorted(options.task_weights.keys() - set(tasks)):
         raise RecipeError(f"train.task_weights: {unknown[0]!r} is no task of the token shards, which have {', '.join(tasks)}")
+    check_mode(options)
+    if options.tensorboard:
+        check_board()
     if ranks.first:
         remove_unfinished(folder)
     ranks.wait()
     checkpoints = find_checkpoints(folder)
-    step = 0
+    step, start = 0, str(find_start(options.init)) if options.init else ""
+    own = identity(options, data, seed, fingerprint_weights(Path(start)) if start else "")
     if checkpoints:
         progress = load_progress(checkpoints[-1])
-        refuse_changes(checkpoints[-1], progress.identity, identity(options, data, seed))
+        if options.mode != "lora" and not own[START]:  # removed since; it is not needed any more
+            own[START] = progress.identity.get(START, "")
+        refuse_changes(checkpoints[-1], progress.identity, own)
         step = progress.step
-    loaded = _load_model(str(checkpoints[-1]) if checkpoints else options.init, data, options, seed, max_tokens, ranks)
+        start = start if options.mode == "lora" else str(checkpoints[-1])
+    loaded = load_start(start, data, options, seed=seed, max_tokens=max_tokens, ranks=ranks)
     model = loaded.model
+    set_mode(model, options, data.vocab, seed)
     model.config.max_position_embeddings = max(model.config.max_position_embeddings, data.plan.window)
+    attention = use_attention(model, options.attention, compiled=options.compile)
     if options.activation_checkpointing:
         recompute_activations(model)
     if options.compile:
         compile_layers(model)
     optimizer = make_optimizer(model, options)
     if checkpoints:
+        load_trained(checkpoints[-1], model)
         load_optimizer(checkpoints[-1], model, optimizer, step)
-    return Trainer(data, options, seed, folder, model, dict(loaded.vq_weights), optimizer, step, ranks, tasks)
-
-
-def _load_model(start: str, data: TrainData, options: TrainOptions, seed: int, max_tokens: int, ranks: Ranks) -> ModelFolder:
-    """From a folder, or new where `start` is empty; on its device, and sharded where there are many ranks."""
-    names = read_names(data.shards.text_tokenizer)
-    dtype = getattr(torch, options.dtype)
-    if start and ranks.mesh is not None:
-        return load_sharded(start, data.vocab, names, mesh=ranks.mesh, dtype=dtype)
-    if start:
-        loaded = load_folder(start, data.vocab, names)
-    else:
-        loaded = ModelFolder(new_model(options, data.vocab, names, max_tokens=max_tokens, seed=seed), {})
-    if ranks.mesh is not None:
-        shard_model(loaded.model, ranks.mesh, dtype)
-        return loaded
-    loaded.model.to(choose_device(options.device))
-    return loaded
-
-
-def describe(data: TrainData, options: TrainOptions, max_tokens: int) -> str:
-    """What a training will be, in words; nothing is allocated."""
-    plan = data.plan
-    windows = plan.num_windows(0)
-    if options.init:
-        size = f"from {options.init}"
-    else:
-        total, ends = count_parameters(new_config(options, data.vocab, read_names(data.shards.text_tokenizer), max_tokens))
-        size = f"new, {total:,} parameters, {ends:,} of them in embedding and head"
-    held_out = f", {len(data.held_out)} held out" if len(data.held_out) else ""
-    return "\n".join(
-        [
-            f"model       {size}",
-            f"sequences   {len(data.trained_on)} with {int(plan.lengths.sum()):,} tokens{held_out}",
-            *describe_draw(data),
-            f"windows     {windows} of {plan.window} tokens an epoch, {plan.padding(0):.1%} padding",
-            f"steps       {options.steps} of {options.batch_size} windows, {options.batch_size * plan.window:,} tokens each",
-            f"epochs      {options.steps * options.batch_size / windows:.1f}",
-        ]
-    )
+    return Trainer(data, options, seed, own, folder, model, dict(loaded.vq_weights), optimizer, step, ranks, attention, tasks, grid)

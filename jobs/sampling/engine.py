@@ -114,6 +114,7 @@ class Engine:
 
         from jobs.lm.folder import load_folder, read_names
         from jobs.lm.model import choose_device
+        from jobs.lm.sampling.compiled import StepCompiler
         from jobs.lm.sampling.sampler import Sampler
 
         options = spec.options
@@ -124,7 +125,14 @@ class Engine:
         num_codes = min(spec.vq.num_codes, len(self.text.vocab.codes))
         self._vq_spec = spec.vq
         self._sampler = Sampler(
-            model, self.text, names, num_codes, seed=spec.seed, batch_size=options.batch_size, jacobi_window=options.jacobi_window
+            model,
+            self.text,
+            names,
+            num_codes,
+            seed=spec.seed,
+            batch_size=options.batch_size,
+            jacobi_window=options.jacobi_window,
+            compiler=StepCompiler() if options.compile else None,
         )
 
     @cached_property

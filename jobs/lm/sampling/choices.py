@@ -20,6 +20,7 @@ from torch import Tensor
 from jobs.lm.model import LanguageModel
 from jobs.lm.noise import gumbel
 from jobs.lm.sampling.decoder import times
+from jobs.lm.sampling.upload import upload
 from tokenizer.vocab import CONTROL_NAME, Vocab
 
 
@@ -41,7 +42,7 @@ class Choices:
         """[positions, C] float32."""
         noise = gumbel(seed, number, positions, self.num_noise)
         noise = noise if self.noise_C is None else noise[:, self.noise_C]
-        return noise.to(self.ids_C.device, non_blocking=True)
+        return upload(noise, self.ids_C.device)
 
 
 def code_choices(model: LanguageModel, vocab: Vocab, num_codes: int) -> Choices:

@@ -15,8 +15,10 @@ from torch import Tensor
 
 from jobs.lm.model import LanguageModel
 from jobs.lm.sampling.choices import Choices
+from jobs.lm.sampling.compiled import StepCompiler
 from jobs.lm.sampling.decoder import Decoder
 from jobs.lm.sampling.lane import Lane
+from jobs.lm.sampling.upload import upload
 
 NOISE_AHEAD = 32  # codes whose noise is drawn at once
 
@@ -50,10 +52,12 @@ class Rows:
 
     Args:
         num_places: Of a row, with room for what is fed at once.
+        compiler: Of the steps; None leaves them as they are.
     """
 
-    def __init__(self, model: LanguageModel, num_rows: int, num_places: int):
-        self.decoder = Decoder(model, num_rows, num_places)
+    def __init__(self, model: LanguageModel, num_rows: int, num_places: int, compiler: StepCompiler | None = None):
+        num_places = compiler.places(num_places) if compiler else num_places
+        self.decoder = Decoder(model, num_rows, num_places, compiler)
         self.ids_RK = torch.zeros(num_rows, num_places, dtype=torch.int64, device=model.device)
         self._owners: list[tuple[Active, int]] = []
 
@@ -96,12 +100,12 @@ class Rows:
         for context in contexts:
             self._add_row(active, image_start - len(context))
             ids = context + lane.ids[image_start:]
-            self.ids_RK[active.rows[-1], : len(ids)] = torch.tensor(ids, device=self.ids_RK.device)
+            self.ids_RK[active.rows[-1], : len(ids)] = upload(ids, self.ids_RK.device)
             self._feed(active.rows[-1], 0, ids[: known - 1 - active.shifts[-1]])
 
     def write(self, active: Active, start: int) -> None:
         """Put a lane's ids from a place on into the table."""
-        ids = torch.tensor(active.lane.ids[start:], device=self.ids_RK.device)
+        ids = upload(active.lane.ids[start:], self.ids_RK.device, torch.int64)
         for row, shift in zip(active.rows, active.shifts, strict=True):
             self.ids_RK[row, start - shift : start - shift + len(ids)] = ids
 
@@ -113,15 +117,16 @@ class Rows:
         active.num_fed = len(active.lane.ids) - 1
 
     def step(self, actives: Sequence[Active], num_tokens: int) -> Tensor:
-        """Feed the next tokens of all rows, each from where its lane is: [R, num_tokens, D]."""
-        starts = [0] * self.num_used
+        """Feed the next tokens of all rows, each from where its lane is: [R, T, D], at least as many as are used and asked for."""
+        num_keys = max(active.num_fed - min(active.shifts) for active in actives) + num_tokens
+        num_rows, fed, num_keys = self.decoder.step_shape(self.num_used, num_tokens, num_keys)
+        starts = [0] * num_rows
         for active in actives:
             for row, shift in zip(active.rows, active.shifts, strict=True):
                 starts[row] = active.num_fed - shift
-        starts_R = torch.tensor(starts, device=self.ids_RK.device)
-        places_RT = starts_R[:, None] + torch.arange(num_tokens, device=starts_R.device)
-        ids_RT = self.ids_RK[: self.num_used].gather(1, places_RT)
-        return self.decoder.forward(ids_RT, starts_R, 0, max(starts) + num_tokens)
+        starts_R = upload(starts, self.ids_RK.device)
+        places_RT = starts_R[:, None] + torch.arange(fed, device=starts_R.device)
+        return self.decoder.step(self.ids_RK[:num_rows].gather(1, places_RT), starts_R, num_keys)
 
     def _add_row(self, active: Active, shift: int) -> None:
         active.rows.append(len(self._owners))
@@ -132,4 +137,4 @@ class Rows:
         """Feed a row by itself: a context is of its own length, and its numbers do not depend on others."""
         if ids:
             device = self.ids_RK.device
-            self.decoder.forward(torch.tensor([ids], device=device), torch.tensor([start], device=device), row, start + len(ids))
+            self.decoder.forward(upload([ids], device), upload([start], device), row, start + len(ids))

@@ -28,8 +28,10 @@ from torch import Tensor
 from jobs.lm.model import LanguageModel
 from jobs.lm.requests import OnRow, SampleRequest, SampleResult
 from jobs.lm.sampling.choices import code_choices, draw, size_choices, text_choices
+from jobs.lm.sampling.compiled import StepCompiler
 from jobs.lm.sampling.lane import Lane, Mode
 from jobs.lm.sampling.rows import Active, Rows
+from jobs.lm.sampling.upload import upload
 from tokenizer.text import TextTokenizer
 
 
@@ -42,6 +44,7 @@ class Sampler:
         seed: Of the noise.
         batch_size: Answers at once.
         jacobi_window: Codes that are guessed and checked in one pass; 0 and 1 are without.
+        compiler: Of the decoder's steps; None leaves them as they are.
     """
 
     def __init__(
@@ -54,9 +57,11 @@ class Sampler:
         seed: int,
         batch_size: int = 8,
         jacobi_window: int = 0,
+        compiler: StepCompiler | None = None,
     ):
         self._model, self._text = model, text
         self._seed, self._batch_size, self._window = seed, batch_size, max(jacobi_window, 1)
+        self._compiler = compiler
         self._codes = code_choices(model, text.vocab, num_codes)
         self._sizes = size_choices(model, text.vocab)
         self._texts = text_choices(model, text.vocab, names)
@@ -75,9 +80,11 @@ class Sampler:
         waiting = deque(Lane(request, self._text, limit) for request in requests)
         if not waiting:
             return
-        num_rows = min(self._batch_size, len(waiting)) * max(_num_branches(lane.request) for lane in waiting)
+        most = self._batch_size if self._compiler else min(self._batch_size, len(waiting))  # compiled for one number of rows
+        num_rows = most * max(_num_branches(lane.request) for lane in waiting)
         with torch.inference_mode():
-            rows = Rows(self._model, num_rows, max(lane.most_tokens for lane in waiting) + 2 * self._window + 8)
+            num_places = max(lane.most_tokens for lane in waiting) + 4 * self._window + 16  # with room for a window, its breaks and padding
+            rows = Rows(self._model, num_rows, num_places, self._compiler)
         actives: list[Active] = []
         while waiting or actives:
             while waiting and len(actives) < self._batch_size:
@@ -121,13 +128,13 @@ class Sampler:
         device, W = hidden_RTD.device, self._window
         windows = [_window_places(active, W) for active in group]
         places_GW = np.stack([np.pad(places, (0, W - len(places)), mode="edge") for places in windows])
-        offsets_GW = torch.from_numpy(places_GW - 1 - np.array([[active.num_fed] for active in group])).to(device)
+        offsets_GW = upload(places_GW - 1 - np.array([[active.num_fed] for active in group]), device)
         logits = self._codes.logits(mix_guided(group, hidden_RTD, offsets_GW).flatten(0, 1)).unflatten(0, (len(group), W))
         drawn_GW = self._draw_at(group, logits, [active.lane.num_decided for active in group], W)
         accepted = [1] * len(group)
         if W > 1:
-            full_G = torch.tensor([active.rows[0] for active in group], device=device)
-            guessed_GW = rows.ids_RK[full_G[:, None], torch.from_numpy(places_GW).to(device)]
+            full_G = upload([active.rows[0] for active in group], device)
+            guessed_GW = rows.ids_RK[full_G[:, None], upload(places_GW, device)]
             right = (guessed_GW == drawn_GW)[:, :-1].cumprod(1).sum(1).tolist()
             accepted = [min(1 + count, len(places)) for count, places in zip(right, windows, strict=True)]
         _write_codes(rows, group, windows, drawn_GW)
@@ -152,7 +159,7 @@ class Sampler:
             noise_GWC[g, : len(noise)] = noise
             noise_GWC[g, len(noise) :] = noise[-1]
         top_k, temperature = (
-            torch.tensor(values, device=logits_GWC.device).repeat_interleave(W)
+            upload(values, logits_GWC.device).repeat_interleave(W)
             for values in (
                 [active.lane.request.image_top_k for active in group],
                 [float(active.lane.request.temperature) for active in group],
@@ -173,7 +180,7 @@ class Sampler:
         """Draw tokens that decide what comes next: the host waits for them."""
         choices = self._texts if mode is Mode.TEXT else self._sizes
         offsets = [[active.lane.num_known - 1 - active.num_fed] for active in group]
-        hidden_GD = mix_guided(group, hidden_RTD, torch.tensor(offsets, device=hidden_RTD.device))[:, 0]
+        hidden_GD = mix_guided(group, hidden_RTD, upload(offsets, hidden_RTD.device))[:, 0]
         logits_GC = choices.logits(hidden_GD)
         for g, active in enumerate(group):
             if mode is not Mode.TEXT:
@@ -195,7 +202,7 @@ class Sampler:
 
     def _end_image(self, rows: Rows, active: Active) -> None:
         lane = active.lane
-        places = torch.from_numpy(lane.code_places).to(rows.ids_RK.device)
+        places = upload(lane.code_places, rows.ids_RK.device)
         lane.end_image(rows.ids_RK[active.rows[0], places].tolist())
         active.forget_noise()
         rows.remove(active, keep=1)
@@ -205,7 +212,7 @@ class Sampler:
     def _show_rows(self, rows: Rows, active: Active, decided_before: int, on_row: OnRow) -> None:
         lane, width = active.lane, active.lane.row_width
         for row in range(decided_before // width, lane.num_decided // width):
-            places = torch.from_numpy(lane.code_places[row * width : (row + 1) * width]).to(rows.ids_RK.device)
+            places = upload(lane.code_places[row * width : (row + 1) * width], rows.ids_RK.device)
             ids = rows.ids_RK[active.rows[0], places].cpu().numpy()
             on_row(lane.request.number, lane.num_images - 1, row, self._text.vocab.id_to_code[ids].astype(np.int64))
 
@@ -213,14 +220,14 @@ class Sampler:
 def mix_guided(group: Sequence[Active], hidden_RTD: Tensor, offsets_GW: Tensor) -> Tensor:
     """[G, W, D]: the hidden states whose logits are the guided ones; those of an answer without guidance stay as they are."""
     if all(len(active.rows) == 1 for active in group):
-        return hidden_RTD[torch.tensor([[active.rows[0]] for active in group], device=hidden_RTD.device), offsets_GW]
+        return hidden_RTD[upload([[active.rows[0]] for active in group], hidden_RTD.device), offsets_GW]
     branches = [(active.rows[0], active.rows[min(1, len(active.rows) - 1)], active.rows[-1]) for active in group]
     full, image, none = (
         hidden_RTD[rows_G[:, None], offsets_GW].to(torch.promote_types(hidden_RTD.dtype, torch.float32))
-        for rows_G in torch.tensor(branches, device=hidden_RTD.device).T
+        for rows_G in upload(branches, hidden_RTD.device).T
     )
     scales = [_scales(active) for active in group]
-    text_scale, image_scale = torch.tensor(scales, dtype=full.dtype, device=full.device).T[:, :, None, None]
+    text_scale, image_scale = upload(scales, full.device, full.dtype).T[:, :, None, None]
     return none + image_scale * (image - none) + text_scale * (full - image)
 
 
@@ -252,5 +259,5 @@ def _write_codes(rows: Rows, group: Sequence[Active], places: Iterable[np.ndarra
         for w, place in enumerate(own.tolist())
     ]
     if targets:
-        row, place, g, w = torch.tensor(targets, device=ids_GW.device).T
+        row, place, g, w = upload(targets, ids_GW.device).T
         rows.ids_RK[row, place] = ids_GW[g, w]

@@ -31,7 +31,7 @@ def test_the_mean_stays():
     drawn = []
     for step in range(400):
         dropout.seed_step(step, range(4))
-        drawn.append(dropout._drop(0, model, (), torch.ones(4, 5)))
+        drawn.append(dropout._drop(0, 0.5, model, (), torch.ones(4, 5)))
     assert torch.stack(drawn).mean() == pytest.approx(1, abs=0.05)
     assert set(torch.stack(drawn).flatten().tolist()) == {0.0, 2.0}
 

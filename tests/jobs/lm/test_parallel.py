@@ -1,11 +1,9 @@
 """Training on several processes (gloo): the same as on one, and checkpoints that belong to no number of them."""
 
 import json
-import os
-import signal
 import subprocess
-import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,9 +12,11 @@ from safetensors.torch import load_file
 
 from jobs.lm.checkpoint import find_checkpoints
 from jobs.lm.folder import save_folder
+from jobs.lm.model import new_model
 from jobs.lm.train_log import LOG, read_log
-from tests.jobs.lm.tiny import tiny_model, write_mixed
-from tests.jobs.recipes import GOLDEN_TOKENS, ROOT
+from tests.jobs.lm.processes import alone_environment, launch, torchrun
+from tests.jobs.lm.tiny import NAMES, OPTIONS, TEXT, write_mixed
+from tests.jobs.recipes import GOLDEN_TOKENS
 from tests.token_output import TEXT_TOKENIZER_PATH
 
 MODEL = "hidden_size = 32\nnum_layers = 2\nnum_heads = 2\nwarmup = 2\nlog_every = 1\nthreads = 1\n"
@@ -30,20 +30,10 @@ def write_recipe(folder: Path, train: str) -> Path:
     return recipe
 
 
-def start(recipe: Path, processes: int) -> subprocess.Popen[str]:
-    """`mgpt train` in processes of its own."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    launcher = [] if processes == 1 else ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    command = [sys.executable, *launcher, "-m", "jobs", "train", str(recipe)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
 def train(folder: Path, options: str, processes: int) -> tuple[list[dict], Path]:
     """The log and the last checkpoint of a run."""
-    recipe = write_recipe(folder, options)
-    process = start(recipe, processes)
-    words, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, words
+    code, words = launch(write_recipe(folder, options), processes).finish()
+    assert code == 0, words
     return read_log(folder / "out" / "train" / LOG), find_checkpoints(folder / "out" / "train")[-1]
 
 
@@ -72,23 +62,22 @@ def test_three_processes_train_on_four_windows_a_step_as_one_does(tmp_path):
 
 
 def test_killed_on_one_process_and_resumed_on_two_a_run_sees_the_same_samples(tmp_path):
+    """Resumed by torchrun, as people do it."""
     options = "steps = 40\nbatch_size = 3\ncheckpoint_every = 4\nrestrict_image_logits = true\n"
     undisturbed, _ = train(tmp_path / "quiet", options, 1)
     recipe = write_recipe(tmp_path / "killed", options)
-    process = start(recipe, 1)
     folder = tmp_path / "killed" / "out" / "train"
+    killed = launch(recipe, 1)
     deadline = time.monotonic() + 120
     while not (folder / "step-000008").exists():
-        assert process.poll() is None and time.monotonic() < deadline
+        assert killed.ranks[0].is_alive() and time.monotonic() < deadline
         time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    killed.kill()
     killed_at = max(json.loads((path / "trainer.json").read_bytes())["step"] for path in find_checkpoints(folder))
     assert killed_at < 40
-    process = start(recipe, 2)
-    words, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, words
-    assert f"going on from step {killed_at}" in words
+    done = subprocess.run(torchrun(recipe, 2), env=alone_environment(), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert f"going on from step {killed_at}" in done.stdout
     resumed = read_log(folder / LOG)
     assert len({line["keys_digest"] for line in resumed}) > 20
     assert_same_run(undisturbed, resumed)
@@ -98,7 +87,8 @@ def test_killed_on_one_process_and_resumed_on_two_a_run_sees_the_same_samples(tm
 def test_a_folder_is_read_by_rows_and_what_two_processes_write_one_reads(tmp_path, dtype):
     (tmp_path / "init").mkdir()
     vq = {"model.vqmodel.something": torch.arange(3.0)}
-    save_folder(tmp_path / "init", tiny_model(seed=5, swin_norm=True), vq, Path(TEXT_TOKENIZER_PATH).read_bytes())
+    model = new_model(replace(OPTIONS, swin_norm=True), TEXT.vocab, NAMES, max_tokens=512, seed=5)
+    save_folder(tmp_path / "init", model, vq, Path(TEXT_TOKENIZER_PATH).read_bytes())
     tolerance = 1e-4 if dtype == "float32" else 0.1
     options = 'batch_size = 4\nlearning_rate = 1e-4\nschedule = "constant"\ncheckpoint_every = 3\n'
     options += f'init = "{tmp_path}/init"\ndtype = "{dtype}"\nsteps = '
@@ -112,7 +102,6 @@ def test_a_folder_is_read_by_rows_and_what_two_processes_write_one_reads(tmp_pat
 
 
 def test_what_is_refused_on_one_process_is_refused_on_two(tmp_path):
-    process = start(write_recipe(tmp_path, "steps = 2\ntask_weights = {dept = 2.0}\n"), 2)
-    words, _ = process.communicate(timeout=300)
-    assert process.returncode != 0
-    assert "train.task_weights: 'dept' is no task of the token shards" in words
+    code, words = launch(write_recipe(tmp_path, "steps = 2\ntask_weights = {dept = 2.0}\n"), 2).finish()
+    assert code == 2
+    assert words.count("train.task_weights: 'dept' is no task of the token shards") == 2

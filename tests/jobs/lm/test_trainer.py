@@ -11,11 +11,12 @@ import torch
 from safetensors.torch import load_file
 
 from jobs.lm.checkpoint import find_checkpoints
+from jobs.lm.describe import describe
 from jobs.lm.folder import save_folder
 from jobs.lm.options import TrainOptions
 from jobs.lm.train_data import open_data
 from jobs.lm.train_log import LOG, read_log
-from jobs.lm.trainer import Trainer, describe, learning_rate, load_trainer, make_optimizer
+from jobs.lm.trainer import Trainer, learning_rate, load_trainer, make_optimizer
 from pipeline.errors import MgptError, RecipeError, ResumeError
 from tests.jobs.lm.tiny import OPTIONS, mixed_sequences, text_to_image_sequences, tiny_model, write_mixed
 from tests.token_output import TEXT_TOKENIZER_PATH, write_output
