@@ -90,7 +90,8 @@ def _place(resources: dict[str, float], actors: int) -> dict[str, float]:
 def _deal(
     workers: list[Any], asked: Sequence[Asked], prepare: Callable[[Asked], Job], hand: int, start_worker: Callable[[], Any]
 ) -> Iterator[Answer]:
-    """Deal out hands until all is answered. A dead actor's place in `workers` is taken by a new one.
+    """Deal out hands until all is answered. A dead actor's place in `workers` is taken by a new one. Who dies again
+    and again without an answer in between is given up.
 
     Ray's own restart is not used: while an actor restarts, calls to it fail at once, and would use up a hand's attempts.
     """
@@ -101,7 +102,7 @@ def _deal(
 
     todo = deque((list(asked[start : start + hand]), 1) for start in range(0, len(asked), hand))
     idle = deque(workers)
-    running: dict[Any, tuple[Any, dict[int, Asked], int]] = {}  # by stream of answers: who, what is open, which attempt
+    running: dict[Any, tuple[Any, dict[int, Asked], int]] = {}  # by stream of answers: who, what is open, which attempt at the first of it
     while todo or running:
         while todo and idle:
             worker, (dealt, attempt) = idle.popleft(), todo.popleft()
@@ -126,4 +127,5 @@ def _deal(
             idle.append(fresh)
         else:
             del open_jobs[answer.number]
+            running[stream] = worker, open_jobs, 1
             yield answer
