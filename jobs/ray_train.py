@@ -45,7 +45,7 @@ def train_on_ray(recipe: Recipe, train: Train) -> None:
         raise RecipeError(f'train.processes: Ray Train wants `pip install "mgpt[ray-train]"` ({error})') from error
     started_here = not ray.is_initialized()
     if started_here:
-        connect(recipe.run.address)
+        connect(recipe.run.address, show=True)
     try:
         use_gpu = recipe.train.device != "cpu" and ray.cluster_resources().get("GPU", 0) >= 1
         check_room([node["Resources"] for node in ray.nodes() if node["Alive"]], recipe.train.processes, use_gpu=use_gpu)
