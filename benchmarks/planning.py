@@ -94,11 +94,11 @@ def counts_of(lengths: np.ndarray) -> np.ndarray:
     return np.bincount(lengths)
 
 
-def simulate(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def simulate(count: int, seed: int, target_size: int = 768) -> tuple[np.ndarray, np.ndarray]:
     """[N] uint32 lengths and [N] int16 tasks."""
     rng = np.random.default_rng(seed)
-    buckets = make_buckets(768)
-    chosen = [choose_bucket(round(768 * ratio), 768, buckets) for ratio in RATIOS]
+    buckets = make_buckets(target_size)
+    chosen = [choose_bucket(round(target_size * ratio), target_size, buckets) for ratio in RATIOS]
     images = np.array([image_length(height, width) for width, height in chosen])
     lengths, tasks = np.empty(count, np.uint32), np.empty(count, np.int16)
     for start in range(0, count, KEYS_PER_SHARD):

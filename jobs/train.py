@@ -1,6 +1,7 @@
 """`mgpt train RECIPE`: from token shards to checkpoints in OUTPUT/train.
 
 On many GPUs: `torchrun --nproc-per-node 8 -m jobs train RECIPE`. A run goes on from its last checkpoint, on any number of processes.
+On a Ray cluster: `--set train.processes=16`, by Ray Train.
 With --plan, what windows of several sizes would waste on these shards and this mixture, and nothing is trained.
 """
 
@@ -45,6 +46,11 @@ def run(recipe: Recipe, args: argparse.Namespace) -> int:
     data = open_data(recipe.output, recipe.train, recipe.seed)
     if args.dry_run:
         print(describe(data, recipe.train, recipe.tokens.max_tokens))
+        return 0
+    if recipe.train.processes:
+        from jobs.ray_train import train_on_ray
+
+        train_on_ray(recipe, run)
         return 0
     with open_ranks(recipe.train.device) as ranks:
         grid = _grid(recipe, data) if recipe.train.grid_every else None

@@ -112,14 +112,17 @@ def run_on_ray(
             ray.shutdown()
 
 
-def connect(address: str) -> None:
+def connect(address: str, *, show: bool = False) -> None:
     """Join the cluster at an address, or at RAY_ADDRESS, or start one here.
+
+    Args:
+        show: What the workers print is printed here, too.
 
     Raises:
         PlanError: None answers there.
     """
     try:
-        ray.init(address=address or None, include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
+        ray.init(address=address or None, include_dashboard=False, log_to_driver=show, logging_level=logging.WARNING)
     except ConnectionError as error:
         raise PlanError(f"no Ray cluster answers at {address or 'RAY_ADDRESS'}: {error}") from error
 

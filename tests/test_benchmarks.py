@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import clip, duplicates, encode, loading, ocr, pipeline, planning, sampling, text_tokens
+from benchmarks import clip, duplicates, encode, loading, ocr, pipeline, planning, sampling, text_tokens, training
 from tests.filters.clip_models import write_clip
 
 
@@ -28,6 +28,26 @@ from tests.filters.clip_models import write_clip
             sampling,
             ["--hidden", "32", "--layers", "1", "--heads", "2", "--size", "32", "--batches", "1", "2", "--rounds", "1"],
             "| ours, window 4 | 1 |",
+        ),
+        (
+            training,
+            [
+                "--hidden",
+                "32",
+                "--layers",
+                "1",
+                "--heads",
+                "2",
+                "--target-size",
+                "64",
+                "--window",
+                "4096",
+                "--count",
+                "600",
+                "--steps",
+                "1",
+            ],
+            "| padded |",
         ),
         (text_tokens, [], "| declaration in Chinese"),
     ],

@@ -34,13 +34,20 @@ class Batch:
     position_ids_BT: Tensor  # int64
     in_image_BT: Tensor  # bool: the target lies in an image, behind its start-of-image
     tasks_BT: Tensor  # int64: index into `tasks`
-    mask_B1TT: Tensor | None  # bool: what sees what; None where every window holds one sequence
+    segments_BT: Tensor  # int32: which of its window's sequences a place belongs to; padding to the last
+    packed: bool  # whether a window holds more than one sequence
     weights_BT: Tensor  # float32: what each position's loss counts, by its task
     tasks: tuple[str, ...]
     keys: tuple[tuple[str, ...], ...]  # of each window's sequences, in order
+    lengths: tuple[tuple[int, ...], ...]  # tokens of each of them
     num_tokens: int  # that are not padding
     num_images: int
     num_pairs: int  # of tokens of which one sees the other, or itself
+
+    @property
+    def mask_B1TT(self) -> Tensor | None:
+        """bool: what sees what; None where every window holds one sequence and each place sees what lies before it."""
+        return _mask(self.segments_BT) if self.packed else None
 
     @property
     def weight(self) -> float:
@@ -117,17 +124,18 @@ def lay_out(rows: Sequence[Sequence[TokenSequence]], window: int, task_weights: 
                 in_image[b, first : first + image_length(image.height, image.width) - 1] = True
             start += length
         num_tokens += start
-    mask = None if all(len(row) == 1 for row in rows) else _mask(torch.from_numpy(segments))
     return Batch(
         ids_BT=torch.from_numpy(ids),
         targets_BT=torch.from_numpy(targets),
         position_ids_BT=torch.from_numpy(positions),
         in_image_BT=torch.from_numpy(in_image),
         tasks_BT=torch.from_numpy(task_ids),
-        mask_B1TT=mask,
+        segments_BT=torch.from_numpy(segments.astype(np.int32)),
+        packed=any(len(row) > 1 for row in rows),
         weights_BT=torch.from_numpy(weights),
         tasks=tasks,
         keys=tuple(tuple(sequence.key for sequence in row) for row in rows),
+        lengths=tuple(tuple(len(sequence.input_ids) for sequence in row) for row in rows),
         num_tokens=num_tokens,
         num_images=sum(len(sequence.images) for row in rows for sequence in row),
         num_pairs=sum(len(sequence.input_ids) * (len(sequence.input_ids) + 1) // 2 for row in rows for sequence in row),
@@ -137,4 +145,4 @@ def lay_out(rows: Sequence[Sequence[TokenSequence]], window: int, task_weights: 
 def _mask(segments_BT: Tensor) -> Tensor:
     T = segments_BT.shape[1]
     same = segments_BT[:, None, :, None] == segments_BT[:, None, None, :]
-    return same & torch.ones(T, T, dtype=torch.bool).tril()
+    return same & torch.ones(T, T, dtype=torch.bool, device=segments_BT.device).tril()

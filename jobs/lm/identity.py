@@ -8,7 +8,7 @@ from jobs.lm.train_data import TrainData
 
 FREE = (  # may change between runs of one training
     *("steps", "eval_every", "checkpoint_every", "keep", "async_checkpoint", "log_every", "grid_every", "grid_count", "tensorboard"),
-    *("micro_batch", "activation_checkpointing", "compile", "peak_tflops", "device", "threads"),
+    *("micro_batch", "attention", "processes", "activation_checkpointing", "compile", "peak_tflops", "device", "threads"),
 )
 START = "train.init"  # by the weights, not by the path: a folder may move
 

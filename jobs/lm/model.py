@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention.flex_attention import BlockMask
 from transformers import Cache, ChameleonConfig, ChameleonModel, ChameleonVQVAEConfig
 from transformers.models.chameleon.modeling_chameleon import ChameleonLayerNorm, ChameleonRMSNorm, ChameleonRotaryEmbedding
 
@@ -47,11 +48,13 @@ class LanguageModel(nn.Module):
         if self.config.tie_word_embeddings:
             self.lm_head.weight = self.model.embed_tokens.weight
 
-    def forward(self, ids_BT: Tensor, position_ids_BT: Tensor, mask_B1TK: Tensor | None = None, cache: Cache | None = None) -> Tensor:
+    def forward(
+        self, ids_BT: Tensor, position_ids_BT: Tensor, mask_B1TK: Tensor | BlockMask | None = None, cache: Cache | None = None
+    ) -> Tensor:
         """Hidden states behind the last norm.
 
         Args:
-            mask_B1TK: bool, true where a token sees another; None: each row is one sequence and sees what lies before.
+            mask_B1TK: bool, true where a token sees another, or blocks of that; None: each row is one sequence and sees what lies before.
             cache: Keys and values of the tokens before; taken further.
 
         Returns:

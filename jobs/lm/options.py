@@ -14,6 +14,9 @@ AUTO_SIZE = "auto"
 class TrainOptions:
     """How a model is trained from token shards. The paper's settings are for 7 billion parameters, fine-tuned from Chameleon."""
 
+    processes: int = (
+        0  # by Ray Train, on the cluster at run.address, with a GPU each where it has any; 0: as it was started, alone or by torchrun
+    )
     init: str = ""  # a model folder in transformers' form to start from, or an OUTPUT/train: its last checkpoint; empty makes a new model
     mode: Literal["full", "head_rows", "lora"] = "full"  # what is trained; weights that are not are kept in `dtype`
     # head_rows: the head's rows of the ids that stand in images, as Anole; lora: small matrices beside those of the layers, by peft
@@ -25,6 +28,7 @@ class TrainOptions:
     num_heads: int = 4  # of a new model; they share hidden_size
     intermediate_size: int = 0  # of a new model's MLP; 0 takes 8/3 of hidden_size, rounded up to a multiple of 32
     swin_norm: bool = False  # of a new model: norms behind attention and MLP, as in Chameleon 34B
+    code_rows: Literal["drawn", "vq"] = "drawn"  # of a new model, for image codes; vq: begun from the VQ's vectors, learns in fewer steps
     steps: int = 1000  # optimizer steps in all
     batch_size: int = 32  # windows a step, over all processes
     micro_batch: int = 0  # windows that one process computes at once, their gradients add up; 0: all of its part
@@ -59,6 +63,8 @@ class TrainOptions:
     grid_every: int = 0  # steps between grids of pictures sampled for held-out captions, OUTPUT/train/grids; 0: none
     grid_count: int = 8  # pictures of a grid
     tensorboard: bool = False  # the log and the grids for TensorBoard, too, in OUTPUT/train/tensorboard
+    attention: Literal["auto", "split", "flex", "sdpa"] = "auto"  # how a window's sequences are kept apart
+    # split: one after the other; flex: by blocks, on GPUs alone; sdpa: by a mask of window x window. auto: flex on GPUs, else split
     activation_checkpointing: bool = False  # a layer's activations are computed again instead of kept: less memory, a third more work
     compile: bool = False  # torch.compile, layer by layer; takes a minute or more at the start
     peak_tflops: float = 0.0  # of one device, for the MFU in the log; 0 looks the GPU up, and an unknown one has no MFU
@@ -81,6 +87,7 @@ class TrainOptions:
             "peak_tflops",
             "epoch_size",
             "grid_every",
+            "processes",
         ):
             _check(getattr(self, name) >= 0, f"train.{name}", "0 or more", getattr(self, name))
         for name in ("learning_rate", "grad_clip"):
@@ -99,6 +106,7 @@ class TrainOptions:
             _check(self.epoch_size == 0, "train.epoch_size", 'train.mixture_by = "samples" or "tokens"', self.epoch_size)
         else:
             _check(any(self.mixture.values()), "train.mixture", f"a share by {self.mixture_by} of each task", self.mixture)
+        _check(not self.init or self.code_rows == "drawn", "train.code_rows", '"drawn" with a model to start from', self.code_rows)
         divides = self.hidden_size % (2 * self.num_heads) == 0
         _check(divides, "train.hidden_size", f"an even number for each of {self.num_heads} heads", self.hidden_size)
 

@@ -2,6 +2,7 @@
 
     torchrun --nproc-per-node 8 -m jobs train RECIPE       one process a GPU, nccl; without GPUs gloo
     python -m jobs train RECIPE                            one process, nothing is sharded
+    python -m jobs train RECIPE --set train.processes=16   on a Ray cluster: jobs/ray_train.py
 
     global batch   w0 w1 w2 w3 w4 w5 ...       rank r of R takes the windows r, r+R, r+2R ...
     parameters     rows, in R equal parts      FSDP2: gathered layer by layer as they are needed, in forward and in backward
@@ -89,7 +90,7 @@ def open_ranks(device: str) -> Iterator[Ranks]:
         yield ALONE
         return
     kind = choose_device(device).type
-    if kind == "cuda":
+    if kind == "cuda" and not begun:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
     if not begun:
         dist.init_process_group("nccl" if kind == "cuda" else "gloo")

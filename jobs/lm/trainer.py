@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.optim import AdamW
 
+from jobs.lm.attention import attention_mask, use_attention
 from jobs.lm.batches import Batch
 from jobs.lm.board import Board, check_board
 from jobs.lm.checkpoint import (
@@ -67,6 +68,7 @@ class Trainer:
     optimizer: AdamW
     step: int  # done so far
     ranks: Ranks
+    attention: str  # how sequences are kept apart, as in `attention_mask`
     tasks: tuple[str, ...]  # of all sequences
     grid: Grid | None = None  # drawn every `grid_every` steps
     board: Board | None = None  # on the first rank, where there is one
@@ -178,7 +180,7 @@ class Trainer:
         batch = batch.to(self.model.device)
         dtype = getattr(torch, self.options.dtype)
         with torch.autocast(self.model.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
-            hidden = self.model(batch.ids_BT, batch.position_ids_BT, batch.mask_B1TT)
+            hidden = self.model(batch.ids_BT, batch.position_ids_BT, attention_mask(batch, self.attention))
         head, z_loss, learned = self.model.lm_head.weight, self.options.z_loss, learned_rows(self.model)
         return batch_loss(hidden.to(dtype), head, batch, z_loss=z_loss, image_ids=self._image_ids, step_weight=step_weight, learned=learned)
 
@@ -277,6 +279,7 @@ def load_trainer(
     model = loaded.model
     set_mode(model, options, data.vocab, seed)
     model.config.max_position_embeddings = max(model.config.max_position_embeddings, data.plan.window)
+    attention = use_attention(model, options.attention, compiled=options.compile)
     if options.activation_checkpointing:
         recompute_activations(model)
     if options.compile:
@@ -285,4 +288,4 @@ def load_trainer(
     if checkpoints:
         load_trained(checkpoints[-1], model)
         load_optimizer(checkpoints[-1], model, optimizer, step)
-    return Trainer(data, options, seed, own, folder, model, dict(loaded.vq_weights), optimizer, step, ranks, tasks, grid)
+    return Trainer(data, options, seed, own, folder, model, dict(loaded.vq_weights), optimizer, step, ranks, attention, tasks, grid)

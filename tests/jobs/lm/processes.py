@@ -1,4 +1,4 @@
-"""`mgpt train` in processes of its own, one or many (gloo), that start at once: they are forked from one that has torch imported already."""
+"""`mgpt train` in processes of its own, one or many (gloo), that start at once: forked from one that has imported torch already."""
 
 import multiprocessing
 import os
@@ -9,10 +9,23 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from tests.jobs.recipes import ROOT
+import pytest
+
+from tests.jobs.lm.tiny import write_mixed
+from tests.jobs.recipes import GOLDEN_TOKENS, ROOT
 
 FORK = multiprocessing.get_context("forkserver")
 FORK.set_forkserver_preload(["tests.jobs.lm.processes", "jobs.__main__", "jobs.lm.trainer", "torch._dynamo"])
+
+MODEL = "hidden_size = 32\nnum_layers = 2\nnum_heads = 2\nwarmup = 2\nlog_every = 1\nthreads = 1\n"
+
+
+def write_recipe(folder: Path, train: str) -> Path:
+    """A recipe over mixed sequences, some of which share a window."""
+    write_mixed(folder / "out", 20)
+    recipe = folder / "recipe.toml"
+    recipe.write_text(f'seed = 3\noutput = "{folder}/out"\n[tokens]\n{GOLDEN_TOKENS}\n[train]\n{MODEL}{train}\n')
+    return recipe
 
 
 @dataclass
@@ -22,7 +35,7 @@ class Launch:
     ranks: list[BaseProcess]
     words: Path  # what they print
 
-    def finish(self, seconds: float = 120) -> tuple[int, str]:
+    def finish(self, seconds: float = 300) -> tuple[int, str]:
         """Their exit code, the worst of all, and what they printed."""
         deadline = time.monotonic() + seconds
         for rank in self.ranks:
@@ -82,3 +95,14 @@ def torchrun(recipe: Path, processes: int) -> list[str]:
 def alone_environment() -> dict[str, str]:
     """Of a command that finds the project's packages."""
     return os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
+def assert_same_run(one: list[dict], other: list[dict]) -> None:
+    assert [line["step"] for line in one] == [line["step"] for line in other]
+    for line, other_line in zip(one, other, strict=True):
+        for name in line.keys() & {"keys_digest", "tokens", "loss_tokens"}:
+            assert line[name] == other_line[name], name
+        for name in line.keys() & {"loss", "cross_entropy", "z_loss", "held_out_loss", "grad_norm"}:
+            assert line[name] == pytest.approx(other_line[name], abs=1e-4), (line["step"], name)
+        for name in line.keys() & {"loss_by_task", "held_out_loss_by_task"}:
+            assert line[name] == pytest.approx(other_line[name], abs=1e-4)

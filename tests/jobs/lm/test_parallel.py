@@ -14,20 +14,9 @@ from jobs.lm.checkpoint import find_checkpoints
 from jobs.lm.folder import save_folder
 from jobs.lm.model import new_model
 from jobs.lm.train_log import LOG, read_log
-from tests.jobs.lm.processes import alone_environment, launch, torchrun
-from tests.jobs.lm.tiny import NAMES, OPTIONS, TEXT, write_mixed
-from tests.jobs.recipes import GOLDEN_TOKENS
+from tests.jobs.lm.processes import alone_environment, assert_same_run, launch, torchrun, write_recipe
+from tests.jobs.lm.tiny import NAMES, OPTIONS, TEXT
 from tests.token_output import TEXT_TOKENIZER_PATH
-
-MODEL = "hidden_size = 32\nnum_layers = 2\nnum_heads = 2\nwarmup = 2\nlog_every = 1\nthreads = 1\n"
-
-
-def write_recipe(folder: Path, train: str) -> Path:
-    """A recipe over mixed sequences, some of which share a window."""
-    write_mixed(folder / "out", 20)
-    recipe = folder / "recipe.toml"
-    recipe.write_text(f'seed = 3\noutput = "{folder}/out"\n[tokens]\n{GOLDEN_TOKENS}\n[train]\n{MODEL}{train}\n')
-    return recipe
 
 
 def train(folder: Path, options: str, processes: int) -> tuple[list[dict], Path]:
@@ -35,17 +24,6 @@ def train(folder: Path, options: str, processes: int) -> tuple[list[dict], Path]
     code, words = launch(write_recipe(folder, options), processes).finish()
     assert code == 0, words
     return read_log(folder / "out" / "train" / LOG), find_checkpoints(folder / "out" / "train")[-1]
-
-
-def assert_same_run(one: list[dict], other: list[dict]) -> None:
-    assert [line["step"] for line in one] == [line["step"] for line in other]
-    for line, other_line in zip(one, other, strict=True):
-        for name in line.keys() & {"keys_digest", "tokens", "loss_tokens"}:
-            assert line[name] == other_line[name], name
-        for name in line.keys() & {"loss", "cross_entropy", "z_loss", "held_out_loss", "grad_norm"}:
-            assert line[name] == pytest.approx(other_line[name], abs=1e-4), (line["step"], name)
-        for name in line.keys() & {"loss_by_task", "held_out_loss_by_task"}:
-            assert line[name] == pytest.approx(other_line[name], abs=1e-4)
 
 
 def test_three_processes_train_on_four_windows_a_step_as_one_does(tmp_path):
