@@ -107,13 +107,14 @@ def main() -> None:
 
 def encode(args: argparse.Namespace, device: torch.device) -> Iterator[Row]:
     """Batches of random pictures; from bytes on the host to codes on the host."""
-    network = chameleon_size_network()
+    with torch.device("meta"):
+        network = chameleon_size_network()
     vq = LoadedChameleon(chameleon_size_network(), args.dtype, device.type, 16)
     peak = peak_flops(0, args.dtype, device)
     rng = np.random.default_rng(0)
     for size in args.sizes:
         with torch.device("meta"), FlopCounterMode(display=False) as counter:
-            network.to("meta").encode(torch.empty(1, 3, size, size))
+            network.encode(torch.empty(1, 3, size, size))
         for batch in args.encode_batches:
             pixels = rng.integers(0, 256, (batch, size, size, 3), np.uint8)
             seconds = median_seconds(lambda pixels=pixels: vq.encode(pixels), args.rounds, device)
@@ -196,7 +197,7 @@ def sample(args: argparse.Namespace, device: torch.device) -> Iterator[Row]:
 
             draw(size)  # compiles
             waits = count_waits(lambda draw=draw, size=size: draw(size)) if device.type == "cuda" else ""
-            seconds = median_seconds(lambda draw=draw, size=size: draw(size), 1, device)
+            seconds = median_seconds(lambda draw=draw, size=size: draw(size), 1, device, warm_ups=0)
             length = image_length(size, size)
             fed = 2 * batch * length  # tokens of both branches
             flops = work.flops(fed, fed * length / 2, batch * length) / 3  # forward alone
@@ -240,16 +241,16 @@ def random_model(config: Any, dtype: str, device: torch.device) -> LanguageModel
     return model.eval().requires_grad_(False)
 
 
-def median_seconds(work: Callable[[], object], rounds: int, device: torch.device) -> float:
-    """Of a call, behind two that do not count."""
+def median_seconds(work: Callable[[], object], rounds: int, device: torch.device, warm_ups: int = 2) -> float:
+    """Of a call, behind some that do not count."""
     taken = []
-    for _ in range(2 + rounds):
+    for _ in range(warm_ups + rounds):
         started = time.perf_counter()
         work()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         taken.append(time.perf_counter() - started)
-    return float(np.median(taken[2:]))
+    return float(np.median(taken[warm_ups:]))
 
 
 def count_waits(work: Callable[[], object]) -> int:

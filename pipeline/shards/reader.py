@@ -161,7 +161,7 @@ class _Columns:
         if column.num_chunks == 0:
             return (memoryview(b""),) * 4
         chunk = column.chunk(0)
-        starts, heights, widths = (memoryview(child.to_numpy(zero_copy_only=True)) for child in chunk.values.flatten())
+        starts, heights, widths = (child.to_numpy(zero_copy_only=True).data for child in chunk.values.flatten())
         return starts, heights, widths, chunk.offsets.to_numpy(zero_copy_only=True).data
 
 
