@@ -194,23 +194,26 @@ def project(linear: nn.Module, x_ND: Tensor) -> Tensor:
 
 def times(x_ND: Tensor, weight_CD: Tensor) -> Tensor:
     """x W', [N, C]."""
-    if x_ND.device.type != "cpu" or x_ND.dtype != torch.float32 or not _other_way(len(x_ND), *weight_CD.shape):
+    rows = x_ND.shape[0]
+    if x_ND.device.type != "cpu" or x_ND.dtype != torch.float32 or not _other_way(rows, *weight_CD.shape):
         return F.linear(x_ND, weight_CD)
-    few_ND = x_ND.expand(2, -1) if len(x_ND) == 1 else x_ND
-    return torch.mm(weight_CD, few_ND.contiguous().t()).t()[: len(x_ND)]
+    if rows == 1:
+        return torch.mm(weight_CD, x_ND.expand(2, -1).contiguous().t()).t()[:1]
+    return torch.mm(weight_CD, x_ND.contiguous().t()).t()
 
 
 def _other_way(rows: int, C: int, D: int) -> bool:
     """Whether W x' is faster than x W', in float32 on a CPU; measured on an EPYC with MKL, weights out of the cache.
 
-    rows      1 thread                       2 threads
-    2 to 4    1.7 to 4.7 times as fast
-    5 to 8    1.0 to 1.5, a head 2.9         1.4, a head 1.9     and where D is above C, half as fast
-    12        0.6
-    16        0.9                            1.1 to 1.3
+    rows        1 thread                 2 threads
+    2 to 4      1.7 to 4.7 times as fast
+    5 to 8      1.0 to 1.5, a head 2.9   1.3 to 2.7, a head 4.6    where D is above C as fast, or half as fast
+    10 to 12    0.6                      1.1 to 1.5, a head 2.3    where D is above C 0.9
+    14          0.8                      0.9
+    16 to 48    0.8 to 1.0               1.1 to 1.5, a head 1.8
     """
     if rows <= 4:
         return True
-    if rows <= 8:
-        return C >= D
-    return rows == 16 and (torch.compiler.is_compiling() or torch.get_num_threads() > 1)  # a compiler cannot ask
+    if rows > 8 and not torch.compiler.is_compiling() and torch.get_num_threads() == 1:  # a compiler cannot ask
+        return False
+    return C >= D if rows <= 12 else 16 <= rows <= 64
