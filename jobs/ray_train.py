@@ -9,7 +9,7 @@ checkpoint of our own; Ray's checkpoints are not used.
 import argparse
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,18 @@ from typing import Any
 from jobs.recipe import Recipe
 from pipeline.errors import MgptError, PlanError, RecipeError, ShardError
 
+Run = Callable[[Recipe, argparse.Namespace], int]
+
 RESTARTS = 3  # after processes that died
 
 logger = logging.getLogger(__name__)
 
 
-def train_on_ray(recipe: Recipe) -> None:
+def train_on_ray(recipe: Recipe, run: Run) -> None:
     """Train, or go on training, on the cluster that is there, or on one started here.
+
+    Args:
+        run: What each process does, with a recipe for one that was started by somebody.
 
     Raises:
         PlanError: The cluster cannot hold that many processes.
@@ -45,7 +50,7 @@ def train_on_ray(recipe: Recipe) -> None:
         use_gpu = recipe.train.device != "cpu" and ray.cluster_resources().get("GPU", 0) >= 1
         check_room([node["Resources"] for node in ray.nodes() if node["Alive"]], recipe.train.processes, use_gpu=use_gpu)
         for attempt in range(1, RESTARTS + 2):
-            if _fit(recipe, use_gpu=use_gpu, attempt=attempt):
+            if _fit(recipe, run, use_gpu=use_gpu, attempt=attempt):
                 return
         raise ShardError(f"train.processes: processes died {RESTARTS + 1} times; run it again to go on from the last checkpoint")
     finally:
@@ -68,7 +73,7 @@ def check_room(nodes: Iterable[Mapping[str, float]], processes: int, *, use_gpu:
         raise PlanError(f"train.processes: {processes} want a {' and a '.join(wanted)} each, the cluster has room for {room}")
 
 
-def _fit(recipe: Recipe, *, use_gpu: bool, attempt: int) -> bool:
+def _fit(recipe: Recipe, run: Run, *, use_gpu: bool, attempt: int) -> bool:
     """Whether it came to its end; false when processes died."""
     from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
@@ -77,7 +82,7 @@ def _fit(recipe: Recipe, *, use_gpu: bool, attempt: int) -> bool:
     each = {"CPU": 1.0, "GPU": 1.0} if use_gpu else {"CPU": 1.0}
     trainer = TorchTrainer(
         _train,
-        train_loop_config={"recipe": replace(recipe, train=replace(recipe.train, processes=0)), "folder": str(Path.cwd())},
+        train_loop_config={"run": run, "recipe": replace(recipe, train=replace(recipe.train, processes=0)), "folder": str(Path.cwd())},
         scaling_config=ScalingConfig(num_workers=recipe.train.processes, use_gpu=use_gpu, resources_per_worker=each),
         run_config=RunConfig(name=f"ray-{attempt}", storage_path=str(Path(recipe.output).resolve() / "train")),
     )
@@ -95,7 +100,5 @@ def _fit(recipe: Recipe, *, use_gpu: bool, attempt: int) -> bool:
 
 def _train(config: dict[str, Any]) -> None:
     """One process; its working folder becomes the driver's, for paths in the recipe may be relative."""
-    from jobs.train import run
-
     os.chdir(config["folder"])
-    run(config["recipe"], argparse.Namespace(dry_run=False))
+    config["run"](config["recipe"], argparse.Namespace(dry_run=False))

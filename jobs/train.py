@@ -50,7 +50,7 @@ def run(recipe: Recipe, args: argparse.Namespace) -> int:
     if recipe.train.processes:
         from jobs.ray_train import train_on_ray
 
-        train_on_ray(recipe)
+        train_on_ray(recipe, run)
         return 0
     with open_ranks(recipe.train.device) as ranks:
         grid = _grid(recipe, data) if recipe.train.grid_every else None

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import socket
 import sys
 import time
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
+from torch.distributed import TCPStore
 
 from tests.jobs.lm.tiny import write_mixed
 from tests.jobs.recipes import GOLDEN_TOKENS, ROOT
@@ -34,8 +34,9 @@ class Launch:
 
     ranks: list[BaseProcess]
     words: Path  # what they print
+    store: TCPStore  # where they meet
 
-    def finish(self, seconds: float = 300) -> tuple[int, str]:
+    def finish(self, seconds: float = 900) -> tuple[int, str]:
         """Their exit code, the worst of all, and what they printed."""
         deadline = time.monotonic() + seconds
         for rank in self.ranks:
@@ -55,26 +56,26 @@ class Launch:
 
 def launch(recipe: Path, processes: int) -> Launch:
     """As torchrun would do it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # here, so that nobody else takes the port meanwhile
     words = recipe.with_suffix(".words")
     words.write_text("")
     ranks = []
     for rank in range(processes):
-        own = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        own = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": store.port}
+        own["TORCHELASTIC_USE_AGENT_STORE"] = True
         ranks.append(FORK.Process(target=_train, args=(str(recipe), {name: str(value) for name, value in own.items()}, str(words))))
         ranks[-1].start()
-    return Launch(ranks, words)
+    return Launch(ranks, words, store)
 
 
 def _train(recipe: str, environment: dict[str, str], words: str) -> None:
     from jobs.__main__ import main
 
     os.environ.update(environment)
-    with open(words, "a", buffering=1) as file:
-        sys.stdout = sys.stderr = file
-        sys.exit(main(["train", recipe]))
+    file = os.open(words, os.O_WRONLY | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(file, stream)
+    sys.exit(main(["train", recipe]))
 
 
 def torchrun(recipe: Path, processes: int) -> list[str]:
