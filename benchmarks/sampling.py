@@ -5,6 +5,11 @@
     ours            `jobs.lm.sampling`
     with a window   the same, and codes guessed ahead
 
+Two ratios, both of tokens/s: over transformers with one answer at once, for the reference samples one prompt at a time and has no batches;
+and over transformers with as many answers at once as the row has. "15 times at batch 8" is the first: our 8 answers at once against one
+after another. Guidance takes two forwards a token everywhere: of one answer each in the first, of 8 each in the second; ours are 16 rows in
+one.
+
 The model is new, with Chameleon's vocabulary, so that its numbers are noise; the arithmetic is that of a trained one of its size. A Jacobi
 window is measured with the head enlarged, so that the next code is about as certain as a trained model has it; passes and time are given.
 All ways in turn in one run: only ratios are to be believed on a shared machine. Tokens are those of images, line breaks included.

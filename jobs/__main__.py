@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from types import FrameType, ModuleType
 
 from jobs import annotate, eval_vq, fit_text, fit_vq, inspect_shards, prepare, refilter, run, sample, serve, signatures, train
@@ -74,14 +75,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run_stages(args: argparse.Namespace) -> int:
     """A verb for each stage of a recipe, most often the only one; stops at the first that does not end with 0."""
-    for stage in choose_stages(build_stages(load_tables(args.recipe, args.set)), args.stage):
-        if stage.name:
-            print(f"stage {stage.name}: {stage.recipe.output}", flush=True)
-        if args.verb in ("train", "run") and not args.dry_run and not getattr(args, "plan", False):
-            check_stage_before(stage)
-        code: int = RECIPE_VERBS[args.verb].run(stage.recipe, args)
-        if code:
-            return code
+    stages = choose_stages(build_stages(load_tables(args.recipe, args.set)), args.stage)
+    trains = args.verb in ("train", "run") and not args.dry_run and not getattr(args, "plan", False)
+    with ExitStack() as stack:
+        if trains and len(stages) > 1:  # processes that train together find each other once: a second time they would look in old places
+            from jobs.lm.parallel import open_ranks
+
+            stack.enter_context(open_ranks(stages[0].recipe.train.device))
+        for stage in stages:
+            if stage.name:
+                print(f"stage {stage.name}: {stage.recipe.output}", flush=True)
+            if trains:
+                check_stage_before(stage)
+            code: int = RECIPE_VERBS[args.verb].run(stage.recipe, args)
+            if code:
+                return code
     return 0
 
 

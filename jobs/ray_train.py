@@ -17,18 +17,18 @@ from typing import Any
 from jobs.recipe import Recipe
 from pipeline.errors import MgptError, PlanError, RecipeError, ShardError
 
-Run = Callable[[Recipe, argparse.Namespace], int]
+Train = Callable[[Recipe, argparse.Namespace], int]  # what `mgpt train` runs
 
 RESTARTS = 3  # after processes that died
 
 logger = logging.getLogger(__name__)
 
 
-def train_on_ray(recipe: Recipe, run: Run) -> None:
+def train_on_ray(recipe: Recipe, train: Train) -> None:
     """Train, or go on training, on the cluster that is there, or on one started here.
 
     Args:
-        run: What each process does, with a recipe for one that was started by somebody.
+        train: What each process does.
 
     Raises:
         PlanError: The cluster cannot hold that many processes.
@@ -50,7 +50,7 @@ def train_on_ray(recipe: Recipe, run: Run) -> None:
         use_gpu = recipe.train.device != "cpu" and ray.cluster_resources().get("GPU", 0) >= 1
         check_room([node["Resources"] for node in ray.nodes() if node["Alive"]], recipe.train.processes, use_gpu=use_gpu)
         for attempt in range(1, RESTARTS + 2):
-            if _fit(recipe, run, use_gpu=use_gpu, attempt=attempt):
+            if _fit(recipe, train, use_gpu=use_gpu, attempt=attempt):
                 return
         raise ShardError(f"train.processes: processes died {RESTARTS + 1} times; run it again to go on from the last checkpoint")
     finally:
@@ -73,7 +73,7 @@ def check_room(nodes: Iterable[Mapping[str, float]], processes: int, *, use_gpu:
         raise PlanError(f"train.processes: {processes} want a {' and a '.join(wanted)} each, the cluster has room for {room}")
 
 
-def _fit(recipe: Recipe, run: Run, *, use_gpu: bool, attempt: int) -> bool:
+def _fit(recipe: Recipe, train: Train, *, use_gpu: bool, attempt: int) -> bool:
     """Whether it came to its end; false when processes died."""
     from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
@@ -82,7 +82,7 @@ def _fit(recipe: Recipe, run: Run, *, use_gpu: bool, attempt: int) -> bool:
     each = {"CPU": 1.0, "GPU": 1.0} if use_gpu else {"CPU": 1.0}
     trainer = TorchTrainer(
         _train,
-        train_loop_config={"run": run, "recipe": replace(recipe, train=replace(recipe.train, processes=0)), "folder": str(Path.cwd())},
+        train_loop_config={"train": train, "recipe": replace(recipe, train=replace(recipe.train, processes=0)), "folder": str(Path.cwd())},
         scaling_config=ScalingConfig(num_workers=recipe.train.processes, use_gpu=use_gpu, resources_per_worker=each),
         run_config=RunConfig(name=f"ray-{attempt}", storage_path=str(Path(recipe.output).resolve() / "train")),
     )
@@ -101,4 +101,4 @@ def _fit(recipe: Recipe, run: Run, *, use_gpu: bool, attempt: int) -> bool:
 def _train(config: dict[str, Any]) -> None:
     """One process; its working folder becomes the driver's, for paths in the recipe may be relative."""
     os.chdir(config["folder"])
-    config["run"](config["recipe"], argparse.Namespace(dry_run=False))
+    config["train"](config["recipe"], argparse.Namespace(dry_run=False))

@@ -1,8 +1,9 @@
-"""`OUTPUT/report.html`: what a run made of its samples, in one file that opens anywhere."""
+"""`OUTPUT/report.html`: what a run made of its samples, in one file that opens anywhere. Of a drawn world, what was found in JSON, too."""
 
 from collections.abc import Mapping
 
-from jobs.reporting import distribution, model, pictures, scores, summary
+from jobs.drawn_world import judge, write_result
+from jobs.reporting import distribution, drawn_world, model, pictures, scores, summary
 from jobs.reporting.page import page
 from jobs.reporting.run_data import read_run
 from pipeline import paths
@@ -23,12 +24,17 @@ def write_report(output: str, originals: Mapping[str, bytes]) -> str:
         VerificationError: Something in the output is damaged.
     """
     data = read_run(output, originals.keys())
+    judged = judge(output, data.recipe, data.samples)
+    if judged:
+        write_result(output, judged)
     sections = [
         summary.head(data),
         summary.funnel(data),
         pictures.pairs(data, originals),
-        model.sampled(data),
+        drawn_world.asked_and_seen(data, judged) or model.sampled(data),
         model.loss_curve(data),
+        model.held_out_by_task(data),
+        model.newest_grid(data),
         distribution.tasks(data),
         distribution.buckets(data),
         distribution.lengths(data),

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from jobs.__main__ import main
-from jobs.recipe import load_recipe
+from jobs.recipe import load_tables
+from jobs.stages import build_stages
 
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted(path for path in ROOT.glob("examples/*.toml") if not path.name.startswith(("fit_", "eval_")))
@@ -32,7 +33,7 @@ def in_a_copy(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
 def test_an_example_is_a_valid_recipe(path, in_a_copy, capsys):
-    load_recipe(str(path), [])
+    build_stages(load_tables(str(path), []))
     verb = "run" if "train" in tomllib.loads(path.read_text()) else "prepare"
     assert main([verb, f"examples/{path.name}", "--dry-run"]) == 0
     assert not (in_a_copy / "runs").exists()

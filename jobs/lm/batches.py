@@ -103,7 +103,9 @@ def lay_out(rows: Sequence[Sequence[TokenSequence]], window: int, task_weights: 
     """Put sequences one behind the other into windows; a window without any is all padding."""
     B = len(rows)
     tasks = tuple(sorted({sequence.task for row in rows for sequence in row}))
-    ids, positions, segments, task_ids = (np.zeros((B, window), np.int64) for _ in range(4))
+    ids, positions, task_ids = (np.zeros((B, window), np.int64) for _ in range(3))
+    segments = np.zeros((B, window), np.int32)
+    counting = np.arange(window)
     targets = np.full((B, window), IGNORE_INDEX, np.int64)
     in_image = np.zeros((B, window), bool)
     weights = np.ones((B, window), np.float32)
@@ -114,11 +116,16 @@ def lay_out(rows: Sequence[Sequence[TokenSequence]], window: int, task_weights: 
             length = len(sequence.input_ids)
             here = slice(start, start + length)
             ids[b, here] = sequence.input_ids
-            targets[b, start : start + length - 1] = sequence.labels[1:]
-            positions[b, start:] = np.arange(window - start)  # on into the padding, which belongs to the last sequence and comes behind it
-            segments[b, start:] = segment
-            task_ids[b, here] = tasks.index(sequence.task)
-            weights[b, here] = task_weights.get(sequence.task, 1.0)
+            for span_start, span_stop in sequence.loss_spans:
+                first = max(span_start, 1)  # nothing predicts a sequence's first token
+                targets[b, start + first - 1 : start + span_stop - 1] = sequence.input_ids[first:span_stop]
+            ends = start + length if segment + 1 < len(row) else window  # padding belongs to the last sequence and comes behind it
+            positions[b, start:ends] = counting[: ends - start]
+            segments[b, start:ends] = segment
+            if task := tasks.index(sequence.task):
+                task_ids[b, here] = task
+            if (weight := task_weights.get(sequence.task, 1.0)) != 1:
+                weights[b, here] = weight
             for image in sequence.images:
                 first = start + image.start  # this place predicts the token behind start-of-image
                 in_image[b, first : first + image_length(image.height, image.width) - 1] = True
@@ -130,7 +137,7 @@ def lay_out(rows: Sequence[Sequence[TokenSequence]], window: int, task_weights: 
         position_ids_BT=torch.from_numpy(positions),
         in_image_BT=torch.from_numpy(in_image),
         tasks_BT=torch.from_numpy(task_ids),
-        segments_BT=torch.from_numpy(segments.astype(np.int32)),
+        segments_BT=torch.from_numpy(segments),
         packed=any(len(row) > 1 for row in rows),
         weights_BT=torch.from_numpy(weights),
         tasks=tasks,

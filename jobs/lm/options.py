@@ -28,6 +28,7 @@ class TrainOptions:
     num_heads: int = 4  # of a new model; they share hidden_size
     intermediate_size: int = 0  # of a new model's MLP; 0 takes 8/3 of hidden_size, rounded up to a multiple of 32
     swin_norm: bool = False  # of a new model: norms behind attention and MLP, as in Chameleon 34B
+    code_rows: Literal["drawn", "vq"] = "drawn"  # of a new model, for image codes; vq: begun from the VQ's vectors, learns in fewer steps
     steps: int = 1000  # optimizer steps in all
     batch_size: int = 32  # windows a step, over all processes
     micro_batch: int = 0  # windows that one process computes at once, their gradients add up; 0: all of its part
@@ -105,6 +106,7 @@ class TrainOptions:
             _check(self.epoch_size == 0, "train.epoch_size", 'train.mixture_by = "samples" or "tokens"', self.epoch_size)
         else:
             _check(any(self.mixture.values()), "train.mixture", f"a share by {self.mixture_by} of each task", self.mixture)
+        _check(not self.init or self.code_rows == "drawn", "train.code_rows", '"drawn" with a model to start from', self.code_rows)
         divides = self.hidden_size % (2 * self.num_heads) == 0
         _check(divides, "train.hidden_size", f"an even number for each of {self.num_heads} heads", self.hidden_size)
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import torch
 
+from jobs.inspection.decode import load_vq
 from jobs.lm.checkpoint import find_checkpoints
+from jobs.lm.code_rows import start_from_vectors
 from jobs.lm.folder import CONFIG, ModelFolder, load_folder, load_sharded, read_names, weight_files
 from jobs.lm.model import choose_device, new_model
 from jobs.lm.modes import frozen_dtype
@@ -44,7 +46,8 @@ def load_start(start: str, data: TrainData, options: TrainOptions, *, seed: int,
         max_tokens: The longest sequence that a new model shall ever see.
 
     Raises:
-        RecipeError: As in `load_folder`.
+        RecipeError: As in `load_folder`, or the VQ that is to begin from is not there.
+        VerificationError: That VQ is not the one that made the tokens.
     """
     names = read_names(data.shards.text_tokenizer)
     dtype = getattr(torch, options.dtype)
@@ -53,7 +56,11 @@ def load_start(start: str, data: TrainData, options: TrainOptions, *, seed: int,
     if start:
         loaded = load_folder(start, data.vocab, names, frozen_dtype(options))
     else:
-        loaded = ModelFolder(new_model(options, data.vocab, names, max_tokens=max_tokens, seed=seed), {})
+        model = new_model(options, data.vocab, names, max_tokens=max_tokens, seed=seed)
+        if options.code_rows == "vq":
+            vectors_KE = load_vq(data.shards.manifest).code_vectors()
+            start_from_vectors(model, torch.tensor(data.vocab.codes[: len(vectors_KE)]), torch.from_numpy(vectors_KE), seed)
+        loaded = ModelFolder(model, {})
     if ranks.mesh is not None:
         shard_model(loaded.model, ranks.mesh, dtype)
         return loaded

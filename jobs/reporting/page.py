@@ -61,6 +61,7 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 .pictures.single { grid-template-columns: repeat(auto-fill, minmax(min(46%, 11rem), 1fr)); }
 figure { margin: 0; min-width: 0; }
 figure img { width: 100%; height: auto; display: block; border-radius: .3rem; background: var(--faint); }
+figure.wrong img { outline: 3px solid var(--failed); }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: .3rem; align-items: start; }
 figcaption { margin-top: .3rem; overflow-wrap: anywhere; }
 figcaption bdi, figcaption span { display: block; }

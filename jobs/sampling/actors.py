@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class Sampling:
-    """Holds an engine; loaded by the first call, and again after a crash."""
+    """Holds an engine, loaded by the first call."""
 
     def __init__(self, spec: AnsweringSpec, threads: int):
         self._spec, self._threads = spec, threads
@@ -61,11 +61,12 @@ def answer_on_ray(
         connect(address)
     try:
         options = _place(ray.cluster_resources(), actors)
-        remote = ray.remote(max_restarts=-1, max_task_retries=0)(Sampling).options(**options)
-        shared = ray.put(spec)
-        workers = [remote.remote(shared, torch.get_num_threads()) for _ in range(min(actors, len(asked)))]
+        remote = ray.remote(max_restarts=0, max_task_retries=0)(Sampling).options(**options)
+        shared, threads = ray.put(spec), torch.get_num_threads()
+        workers = [remote.remote(shared, threads) for _ in range(min(actors, len(asked)))]
         try:
-            yield from _deal(workers, asked, prepare, max(1, min(hand, -(-len(asked) // len(workers)))))
+            hand = max(1, min(hand, -(-len(asked) // len(workers))))
+            yield from _deal(workers, asked, prepare, hand, lambda: remote.remote(shared, threads))
         finally:
             for worker in workers:
                 ray.kill(worker)
@@ -86,7 +87,14 @@ def _place(resources: dict[str, float], actors: int) -> dict[str, float]:
     return {"num_cpus": min(1.0, int(cpus / actors * 100) / 100), "num_gpus": 1.0 if gpus >= 1 else 0.0}
 
 
-def _deal(workers: Sequence[Any], asked: Sequence[Asked], prepare: Callable[[Asked], Job], hand: int) -> Iterator[Answer]:
+def _deal(
+    workers: list[Any], asked: Sequence[Asked], prepare: Callable[[Asked], Job], hand: int, start_worker: Callable[[], Any]
+) -> Iterator[Answer]:
+    """Deal out hands until all is answered. A dead actor's place in `workers` is taken by a new one. Who dies again
+    and again without an answer in between is given up.
+
+    Ray's own restart is not used: while an actor restarts, calls to it fail at once, and would use up a hand's attempts.
+    """
     import ray
     from ray.exceptions import RayActorError
 
@@ -94,7 +102,7 @@ def _deal(workers: Sequence[Any], asked: Sequence[Asked], prepare: Callable[[Ask
 
     todo = deque((list(asked[start : start + hand]), 1) for start in range(0, len(asked), hand))
     idle = deque(workers)
-    running: dict[Any, tuple[Any, dict[int, Asked], int]] = {}  # by stream of answers: who, what is open, which attempt
+    running: dict[Any, tuple[Any, dict[int, Asked], int]] = {}  # by stream of answers: who, what is open, which attempt at the first of it
     while todo or running:
         while todo and idle:
             worker, (dealt, attempt) = idle.popleft(), todo.popleft()
@@ -114,7 +122,10 @@ def _deal(workers: Sequence[Any], asked: Sequence[Asked], prepare: Callable[[Ask
                 raise ShardError(f"answer {first} or one near it killed its actor {attempt} times; what is finished is kept") from error
             del running[stream]
             todo.append((list(open_jobs.values()), attempt + 1))
-            idle.append(worker)
+            ray.kill(worker)  # where it is only out of reach
+            workers[workers.index(worker)] = fresh = start_worker()
+            idle.append(fresh)
         else:
             del open_jobs[answer.number]
+            running[stream] = worker, open_jobs, 1
             yield answer

@@ -1,6 +1,7 @@
 """Read token shards: mapped, nothing copied until it is asked for."""
 
 import json
+from bisect import bisect_right
 from functools import cached_property
 
 import numpy as np
@@ -32,6 +33,7 @@ class TokenShards:
         for entry in (*self.manifest.shards, self.manifest.index, self.manifest.text_tokenizer):
             self._check(entry)
         self._columns: dict[int, _Columns] = {}
+        self._first_rows: list[int] = np.cumsum([0] + [shard.rows for shard in self.manifest.shards]).tolist()  # and the number of all
 
     def __len__(self) -> int:
         return self.manifest.num_sequences
@@ -66,7 +68,8 @@ class TokenShards:
     def input_ids(self, number: int) -> np.ndarray:
         """[L] the ids of a sequence, a read-only view of the mapped file."""
         columns, row = self._locate(number)
-        return columns.values[columns.offsets[row] : columns.offsets[row + 1]]
+        offsets = columns.offsets
+        return columns.values[offsets[row] : offsets[row + 1]]
 
     def loss_spans(self, number: int) -> np.ndarray:
         """[N, 2] uint32, half-open."""
@@ -76,16 +79,17 @@ class TokenShards:
     def read(self, number: int) -> TokenSequence:
         """One sequence with all that is stored of it."""
         columns, row = self._locate(number)
-        table = columns.table
         try:
-            metadata = table["metadata"][row].as_py()
+            metadata = columns.metadata[row]
+            starts, heights, widths, of_row = columns.images
+            images = range(of_row[row], of_row[row + 1])
             return TokenSequence(
-                key=table["key"][row].as_py(),
-                task=table["task"][row].as_py(),
+                key=columns.key[row],
+                task=columns.task[row],
                 input_ids=self.input_ids(number),
                 loss_spans=tuple((start, stop) for start, stop in self.loss_spans(number).tolist()),
-                images=tuple(ImageSpan(i["start"], i["height"], i["width"]) for i in table["images"][row].as_py()),
-                caption=table["caption"][row].as_py(),
+                images=tuple(ImageSpan(starts[i], heights[i], widths[i]) for i in images),
+                caption=columns.caption[row],
                 metadata=json.loads(metadata) if metadata else {},
             )
         except ValueError as error:  # text that is no UTF-8, metadata that is no JSON, half a loss span
@@ -101,19 +105,14 @@ class TokenShards:
         found: list[int] = []
         for shard in range(len(self.manifest.shards)):
             rows = pc.indices_nonzero(pc.equal(self._shard(shard).table["key"], key)).to_numpy()
-            found += (int(self._first_rows[shard]) + rows).tolist()
+            found += (self._first_rows[shard] + rows).tolist()
         return found
 
-    @cached_property
-    def _first_rows(self) -> np.ndarray:
-        """[num_shards + 1] number of the first sequence of each shard."""
-        return np.cumsum([0] + [shard.rows for shard in self.manifest.shards])
-
     def _locate(self, number: int) -> tuple["_Columns", int]:
-        if not 0 <= number < len(self):
+        if not 0 <= number < self._first_rows[-1]:
             raise IndexError(f"sequence {number} of {len(self)}")
-        shard = int(np.searchsorted(self._first_rows, number, side="right")) - 1
-        return self._shard(shard), number - int(self._first_rows[shard])
+        shard = bisect_right(self._first_rows, number) - 1
+        return self._columns.get(shard) or self._shard(shard), number - self._first_rows[shard]
 
     def _shard(self, shard: int) -> "_Columns":
         if shard not in self._columns:
@@ -132,19 +131,58 @@ class TokenShards:
 
 
 class _Columns:
-    """A shard's table with its list columns opened as numpy views."""
+    """A shard's table, its columns opened as views: an Arrow scalar would cost microseconds a value."""
 
     def __init__(self, table: pa.Table):
         self.table = table
         self.values, self.offsets = _list_views(table["input_ids"])
         self.span_values, self.span_offsets = _list_views(table["loss_spans"])
 
+    @cached_property
+    def key(self) -> "_Texts":
+        return _Texts(self.table["key"])
 
-def _list_views(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
-    """The flat values and the [rows + 1] offsets of a list column of one chunk."""
+    @cached_property
+    def task(self) -> "_Texts":
+        return _Texts(self.table["task"])
+
+    @cached_property
+    def caption(self) -> "_Texts":
+        return _Texts(self.table["caption"])
+
+    @cached_property
+    def metadata(self) -> "_Texts":
+        return _Texts(self.table["metadata"])
+
+    @cached_property
+    def images(self) -> tuple[memoryview, memoryview, memoryview, memoryview]:
+        """Starts, heights and widths of all images, and the first image of each row."""
+        column = self.table["images"]
+        if column.num_chunks == 0:
+            return (memoryview(b""),) * 4
+        chunk = column.chunk(0)
+        starts, heights, widths = (child.to_numpy(zero_copy_only=True).data for child in chunk.values.flatten())
+        return starts, heights, widths, chunk.offsets.to_numpy(zero_copy_only=True).data
+
+
+class _Texts:
+    """A column of text by row; text that is no UTF-8 raises a ValueError."""
+
+    def __init__(self, column: pa.ChunkedArray):
+        chunk = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+        _, offsets, data = chunk.buffers()
+        self._bytes = memoryview(data) if data is not None else memoryview(b"")
+        self._offsets = np.frombuffer(offsets, np.int32)[chunk.offset :].data if offsets is not None else memoryview(b"")
+
+    def __getitem__(self, row: int) -> str:
+        return str(self._bytes[self._offsets[row] : self._offsets[row + 1]], "utf-8")
+
+
+def _list_views(column: pa.ChunkedArray) -> tuple[np.ndarray, memoryview]:
+    """The flat values and the [rows + 1] offsets, which a view gives as plain numbers, of a list column of one chunk."""
     if column.num_chunks == 0:
-        return np.empty(0, np.uint16), np.zeros(1, np.int32)
+        return np.empty(0, np.uint16), np.zeros(1, np.int32).data
     if column.num_chunks > 1:
         raise VerificationError(f"a token shard has one record batch, this one has {column.num_chunks}")
     chunk = column.chunk(0)
-    return chunk.values.to_numpy(zero_copy_only=True), chunk.offsets.to_numpy(zero_copy_only=True)
+    return chunk.values.to_numpy(zero_copy_only=True), chunk.offsets.to_numpy(zero_copy_only=True).data

@@ -14,6 +14,7 @@ from pipeline.sources.scene_shapes import SHAPES, Extent, Point, extent
 Dice = Callable[[], float]  # uniform in [0, 1): the one number that every Python version draws alike
 T = TypeVar("T")
 
+HUGE = "huge"  # nearly as large as the picture: alone, and in the middle
 COLORS = {
     "red": (214, 39, 40),
     "orange": (255, 140, 26),
@@ -28,15 +29,18 @@ COLORS = {
     "black": (20, 20, 20),
     "white": (245, 245, 245),
 }
-RADII = {"small": (0.09, 0.12), "": (0.15, 0.18), "large": (0.21, 0.24)}  # by the word that says it; gaps keep the words true
+RADII = {"small": (0.09, 0.12), "": (0.15, 0.18), "large": (0.21, 0.24), HUGE: (0.34, 0.4)}  # by the word that says it; gaps keep it true
+COMMON_SIZES = ("small", "", "large")
+SMALLEST = ("small", "")  # of which three fit side by side
 MAX_RADIUS = 0.45  # of the shorter side, divided by the number of things in a row: they never touch
+MIDDLE = "in the middle"
 PLACE_SAID = 0.5  # of the captions of single shapes say where it is
 PLACES = {  # of a single shape: centre in [0, 1] of width and height
     "at the top left": (0.27, 0.27),
     "at the top": (0.5, 0.27),
     "at the top right": (0.73, 0.27),
     "on the left": (0.27, 0.5),
-    "in the middle": (0.5, 0.5),
+    MIDDLE: (0.5, 0.5),
     "on the right": (0.73, 0.5),
     "at the bottom left": (0.27, 0.73),
     "at the bottom": (0.5, 0.73),
@@ -107,23 +111,34 @@ class Scene:
         return caption + tail, spans
 
 
-def draw_lots(dice: Dice, max_things: int, gradient_share: float, hold_out: frozenset[str]) -> Scene:
+def draw_lots(
+    dice: Dice,
+    max_things: int,
+    gradient_share: float,
+    hold_out: frozenset[str],
+    *,
+    sizes: Sequence[str] = COMMON_SIZES,
+    grounds: Sequence[str] = tuple(COLORS),
+) -> Scene:
     """A scene at random.
 
     Args:
         max_things: 1 to 3.
         gradient_share: How many of the grounds fade from one colour to another, in [0, 1].
         hold_out: "red circle", ...: never drawn.
+        sizes: Words of RADII, of which the things are; three in a row are small or without a word.
+        grounds: Colours.
     """
     num_things = 1 + int(dice() * max_things)
-    ground = pick(dice, list(COLORS))
-    ground_end = pick(dice, [c for c in COLORS if c != ground]) if dice() < gradient_share else ""
-    grounds = {ground, ground_end}
-    kinds = [(c, s) for c in COLORS if c not in grounds for s in SHAPES if f"{c} {s}" not in hold_out]
+    ground = pick(dice, grounds)
+    ground_end = pick(dice, [c for c in grounds if c != ground]) if dice() < gradient_share else ""
+    kinds = [(c, s) for c in COLORS if c not in (ground, ground_end) for s in SHAPES if f"{c} {s}" not in hold_out]
     if num_things == 1:
         place = pick(dice, list(PLACES))
-        layout = place if dice() < PLACE_SAID else ""
-        size = pick(dice, list(RADII))
+        is_said = dice() < PLACE_SAID
+        size = pick(dice, sizes)
+        place = MIDDLE if size == HUGE else place
+        layout = place if is_said else ""
         radius = between(dice, *RADII[size])
         x, y = (middle + between(dice, -0.03, 0.03) for middle in PLACES[place])
         return Scene((Thing(*pick(dice, kinds), size, x, y, radius),), ground, ground_end, layout)
@@ -131,7 +146,7 @@ def draw_lots(dice: Dice, max_things: int, gradient_share: float, hold_out: froz
     things: list[Thing] = []
     for number in range(num_things):
         kind = pick(dice, [k for k in kinds if k not in [(t.color, t.shape) for t in things]])
-        size = pick(dice, list(RADII)) if num_things == 2 else pick(dice, ("small", ""))
+        size = pick(dice, sizes if num_things == 2 else [word for word in sizes if word in SMALLEST])
         along = (number + 0.5) / num_things + between(dice, -0.01, 0.01)
         across = 0.5 + between(dice, -0.08, 0.08)
         x, y = (along, across) if layout == "row" else (across, along)

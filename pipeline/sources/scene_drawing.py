@@ -36,7 +36,7 @@ def draw_image(scene: Scene, width: int, height: int, noise: bytes = b"") -> byt
     """
     image = _draw_ground(scene, width, height, noise)
     for thing in scene.things:
-        mask, corner = _mask(thing, width, height)
+        mask, corner = cover(thing, width, height)
         image.paste(COLORS[thing.color], (*corner, corner[0] + mask.width, corner[1] + mask.height), mask)
     return encode_png(image)
 
@@ -88,6 +88,26 @@ def draw_subject(thing: Thing, side: int) -> bytes:
     return draw_image(Scene((replace(thing, x=0.5, y=0.5),), "gray" if thing.color == "white" else "white"), side, side)
 
 
+def cover(thing: Thing, width: int, height: int) -> tuple[Image.Image, tuple[int, int]]:
+    """How much of each pixel a thing covers, and where the mask's top left corner lies."""
+    radius = thing.radius * min(width, height)
+    x0, y0 = int(thing.x * width - radius), int(thing.y * height - radius)
+    side = int(2 * radius) + 2
+    mask = Image.new("L", (side * SUPERSAMPLING, side * SUPERSAMPLING))
+    x, y, r = ((v * SUPERSAMPLING) for v in (thing.x * width - x0, thing.y * height - y0, radius))
+    pen = ImageDraw.Draw(mask)
+    if thing.posture is not None:
+        _draw_figure(pen, make_figure(thing.posture), (x, y), r)
+    elif corners := OUTLINES[thing.shape]:
+        pen.polygon([(x + r * cx, y + r * cy) for cx, cy in corners], fill=255)
+    else:
+        pen.ellipse((x - r, y - r, x + r, y + r), fill=255)
+    if thing.shape == "ring":
+        hole = r * RING_HOLE
+        pen.ellipse((x - hole, y - hole, x + hole, y + hole), fill=0)
+    return mask.reduce(SUPERSAMPLING), (x0, y0)
+
+
 def encode_png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
@@ -96,7 +116,7 @@ def encode_png(image: Image.Image) -> bytes:
 
 def _stamp(image: Image.Image, thing: Thing, value: int | tuple[int, ...]) -> None:
     """Set the pixels of a map that the thing covers by half and more."""
-    mask, corner = _mask(thing, image.width, image.height)
+    mask, corner = cover(thing, image.width, image.height)
     hard = mask.point([0] * 128 + [255] * 128)
     image.paste(value, (*corner, corner[0] + mask.width, corner[1] + mask.height), hard)
 
@@ -115,26 +135,6 @@ def _draw_ground(scene: Scene, width: int, height: int, noise: bytes) -> Image.I
     if noise:
         pixels += (np.frombuffer(noise, np.uint8).reshape(height, width, 1) - 127.5) * GRAIN
     return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8), "RGB")
-
-
-def _mask(thing: Thing, width: int, height: int) -> tuple[Image.Image, tuple[int, int]]:
-    """How much of each pixel a thing covers, and where the mask's top left corner lies."""
-    radius = thing.radius * min(width, height)
-    x0, y0 = int(thing.x * width - radius), int(thing.y * height - radius)
-    side = int(2 * radius) + 2
-    mask = Image.new("L", (side * SUPERSAMPLING, side * SUPERSAMPLING))
-    x, y, r = ((v * SUPERSAMPLING) for v in (thing.x * width - x0, thing.y * height - y0, radius))
-    pen = ImageDraw.Draw(mask)
-    if thing.posture is not None:
-        _draw_figure(pen, make_figure(thing.posture), (x, y), r)
-    elif corners := OUTLINES[thing.shape]:
-        pen.polygon([(x + r * cx, y + r * cy) for cx, cy in corners], fill=255)
-    else:
-        pen.ellipse((x - r, y - r, x + r, y + r), fill=255)
-    if thing.shape == "ring":
-        hole = r * RING_HOLE
-        pen.ellipse((x - hole, y - hole, x + hole, y + hole), fill=0)
-    return mask.reduce(SUPERSAMPLING), (x0, y0)
 
 
 def _draw_figure(pen: ImageDraw.ImageDraw, figure: Figure, middle: Point, radius: float) -> None:

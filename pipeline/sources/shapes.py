@@ -19,7 +19,7 @@ from pipeline.dice import dice
 from pipeline.roles import EDITED, SUBJECT, count_numbered, numbered
 from pipeline.samples import Detection, Pose, Sample
 from pipeline.sources.picture_size import parse_size
-from pipeline.sources.scene import COLORS, Scene, draw_lots, edit, pick, put_person
+from pipeline.sources.scene import COLORS, HUGE, SMALLEST, Scene, draw_lots, edit, pick, put_person
 from pipeline.sources.scene_drawing import draw_depth, draw_image, draw_mask, draw_normal, draw_segmentation, draw_subject
 from pipeline.sources.scene_people import HEAD, PERSON, make_figure
 from pipeline.sources.scene_questions import ask
@@ -36,6 +36,7 @@ ROLES = (
     *("image", "segmentation", "depth", "normal"),
     *(numbered(name, n) for name, most in ((EDITED, MAX_EDITS), (MASK, MAX_EDITS), (SUBJECT, MAX_THINGS)) for n in range(1, most + 1)),
 )
+SIZES = {"small": "small", "medium": "", "large": "large", HUGE: HUGE}  # the word that a caption has for it
 KINDS = tuple(f"{color} {shape}" for color in COLORS for shape in SHAPES)
 PERSONS = tuple(f"{color} {PERSON}" for color in COLORS)
 
@@ -48,6 +49,8 @@ class Shapes:
     seed: int = 0
     sizes: tuple[str, ...] = ("128x128",)  # width x height in pixels; one of them by key
     max_things: int = 3  # 1 to 3 shapes a scene
+    thing_sizes: tuple[str, ...] = ("small", "medium", "large")  # and "huge": nearly as large as the picture, in the middle
+    grounds: tuple[str, ...] = ()  # colours of the grounds before any edit; empty: all
     gradient_share: float = 0.2  # of the grounds fade from one colour to another
     texture_share: float = 0.0  # of the grounds are grainy; the caption does not say so
     people_share: float = 0.0  # of the scenes show a person in the place of one shape, with its pose and the box of its head
@@ -65,11 +68,22 @@ class Shapes:
                 raise ValueError(f"{option} lies in [0, 1], got {getattr(self, option)}")
         for size in self.sizes:
             parse_size("sizes", size)
-        for option, known in (("roles", ROLES), ("hold_out", KINDS + PERSONS)):
+        for option, known in (
+            ("roles", ROLES),
+            ("hold_out", KINDS + PERSONS),
+            ("thing_sizes", tuple(SIZES)),
+            ("grounds", tuple(COLORS)),
+        ):
             if unknown := [name for name in getattr(self, option) if name not in known]:
                 raise ValueError(f"{option}: {unknown[0]!r} is none of {', '.join(known)}")
-        if not self.sizes or not self.roles:
-            raise ValueError("sizes and roles want at least one entry each")
+        if not self.sizes or not self.roles or not self.thing_sizes:
+            raise ValueError("sizes, roles and thing_sizes want at least one entry each")
+        if HUGE in self.thing_sizes and self.max_things > 1:
+            raise ValueError(f"thing_sizes: {HUGE!r} leaves no place for others: max_things is 1 then, got {self.max_things}")
+        if self.max_things == 3 and not {SIZES[name] for name in self.thing_sizes} & set(SMALLEST):
+            raise ValueError(f"thing_sizes: three in a row want 'small' or 'medium', got {', '.join(self.thing_sizes)}")
+        if len(set(self.grounds)) == 1 and self.gradient_share:
+            raise ValueError("grounds: one that fades wants two colours at least")
         for role in self.roles:
             if role in WANTED and WANTED[role] not in self.roles:
                 raise ValueError(f"roles: {role!r} wants {WANTED[role]!r} as well")
@@ -92,7 +106,10 @@ class Shapes:
     def scene(self, key: str) -> Scene:
         """What is in the scene of a key."""
         hold_out = frozenset(self.hold_out)
-        scene = draw_lots(dice(self.seed, key, "scene").random, self.max_things, self.gradient_share, hold_out)
+        sizes = [SIZES[name] for name in self.thing_sizes]
+        grounds = self.grounds or tuple(COLORS)
+        roll = dice(self.seed, key, "scene").random
+        scene = draw_lots(roll, self.max_things, self.gradient_share, hold_out, sizes=sizes, grounds=grounds)
         people = dice(self.seed, key, "people").random
         return put_person(people, scene, hold_out) if people() < self.people_share else scene
 

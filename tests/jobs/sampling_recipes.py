@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from jobs.lm.folder import save_folder
-from jobs.sampling.engine import Engine, EngineSpec
+from jobs.sampling.engine import Answer, Job
+from pipeline.samples import TokenSequence
 from tests.jobs.lm.tiny import tiny_model
 from tests.jobs.recipes import GOLDEN_TOKENS
 from tests.token_output import TEXT_TOKENIZER_PATH
@@ -69,26 +71,20 @@ def write_dialogues(path: Path) -> None:
 
 @dataclass(frozen=True)
 class DyingSpec:
-    """An engine whose process dies at the answer with `number`, as long as it has died fewer than `times` times."""
+    """Answers without a model. Its process dies at the answer with `number`, as long as it has died fewer than `times` times."""
 
-    spec: EngineSpec
     folder: str  # where deaths are marked
     number: int
     times: int
 
-    def load(self) -> "DyingEngine":
-        return DyingEngine(self)
+    def load(self) -> "DyingSpec":
+        return self
 
-
-class DyingEngine:
-    def __init__(self, dying: DyingSpec):
-        self._dying = dying
-        self._engine = Engine(dying.spec)
-
-    def answer(self, jobs):
-        for answer in self._engine.answer(jobs):
-            deaths = len(list(Path(self._dying.folder).glob("death_*")))
-            if answer.number == self._dying.number and deaths < self._dying.times:
-                (Path(self._dying.folder) / f"death_{deaths}").touch()
+    def answer(self, jobs: Sequence[Job]) -> Iterator[Answer]:
+        for job in jobs:
+            number, deaths = job.asked.number, len(list(Path(self.folder).glob("death_*")))
+            if number == self.number and deaths < self.times:
+                (Path(self.folder) / f"death_{deaths}").touch()
                 os.kill(os.getpid(), signal.SIGKILL)
-            yield answer
+            sequence = TokenSequence(job.asked.line["key"], "text_only", np.zeros(1, np.uint16), ())
+            yield Answer(number, (), (job.asked.line["prompt"],), sequence, "stop", 0, 0)

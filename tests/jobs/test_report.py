@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from jobs.report import write_report
 from jobs.reporting.pictures import pick_keys, scores_of
@@ -260,3 +261,26 @@ def test_samples_left_out_whose_pictures_can_be_shown_come_first(output):
     reason, rows = next((reason, kept) for reason, kept in read_run(str(output)).left_out.items() if len(kept) > 1)
     for row in rows:
         assert read_run(str(output), {row["key"]}).left_out[reason][0]["key"] == row["key"]
+
+
+def test_held_out_losses_have_a_chart_a_task_and_the_newest_grid_is_shown(tmp_path):
+    write_output(tmp_path, small_sequences()[:2])
+    (tmp_path / "train" / "grids").mkdir(parents=True)
+    by_task = {1: {"depth": 1.5, EVIL: 3.0, "vqa": 1.0}, 2: {"depth": 0.5, EVIL: 3.0}}
+    lines = [{"step": step, "held_out_loss": 5.0 - step, "held_out_loss_by_task": losses} for step, losses in by_task.items()]
+    (tmp_path / "train" / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for step, red in (("000900", 10), ("1000000", 200)):
+        said = PngInfo()
+        said.add_itxt("step", step)
+        said.add_itxt("captions from", "held out")
+        said.add_itxt("caption 1", EVIL)
+        Image.new("RGB", (20, 10), (red, 0, 0)).save(tmp_path / "train" / "grids" / f"step-{step}.png", pnginfo=said)
+    page = Page(Path(write_report(str(tmp_path), {})).read_text())
+    assert {"Held-out loss by task", "Drawn while training"} <= set(page.titles)
+    assert "depth 0.5 at step 2" in page.text and "vqa" not in page.text
+    assert "Step 1000000: original and drawn, for 1 captions of samples held out" in page.text and EVIL in page.text
+    [grid] = [attributes for attributes in page.images if attributes["alt"] == "grid"]
+    assert (grid["width"], grid["height"]) == ("20", "10")
+    (tmp_path / "train" / "grids" / "step-1000000.png").write_bytes(b"no picture")
+    with pytest.raises(VerificationError, match=r"step-1000000\.png: damaged"):
+        write_report(str(tmp_path), {})

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from jobs.__main__ import main
 from jobs.stages import build_stages, choose_stages
 from pipeline.errors import RecipeError
-from tests.jobs.recipes import write_recipe
+from tests.jobs.recipes import ROOT, write_recipe
 
 STAGES = """
 [[filter]]
@@ -151,3 +152,21 @@ def test_a_stage_waits_for_the_one_before(tmp_path, capsys):
     assert main(["train", str(recipe), "--stage", "large"]) == 2
     assert "stage large: stage small, which comes first, has done 0 of 3 steps" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_the_progressive_example_runs(tmp_path):
+    small = {
+        "seed": "1",
+        "output": str(tmp_path),
+        "source": '{kind="shapes", count=6, sizes=["128x128", "96x160"]}',
+        "sample.prompts": "['a red circle']",
+        "stage.1.train.steps": "1",
+        "stage.2.train.steps": "1",
+    }
+    train = {"steps": 1, "num_layers": 1, "hidden_size": 32, "batch_size": 2, "held_out_fraction": 0.3, "grid_count": 1, "threads": 1}
+    changes = [f"{key}={value}" for key, value in (small | {f"train.{name}": value for name, value in train.items()}).items()]
+    assert main(["run", str(ROOT / "examples" / "fp_sft.toml"), *(part for change in changes for part in ("--set", change))]) == 0
+    for name, side in (("64", 64), ("96", 96), ("128", 128)):
+        with Image.open(tmp_path / name / "samples" / "0000.png") as picture:
+            assert picture.size == (side, side)
+        assert (tmp_path / name / "train" / "grids" / "step-000001.png").is_file()

@@ -18,6 +18,10 @@ class LoadedVQ(Protocol):
         """Codes [B, h, w] to uint8 RGB [B, h * downsample, w * downsample, 3]."""
         ...
 
+    def code_vectors(self) -> np.ndarray:
+        """What stands for each code inside: float32 [num_codes, E]."""
+        ...
+
 
 class VQ(Protocol):
     """What a recipe's `[tokens] vq` table builds: a frozen dataclass whose fields are its options. No torch until `load`."""

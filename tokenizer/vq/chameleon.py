@@ -161,6 +161,11 @@ class LoadedChameleon:
             pixels[start : start + step] = self._decode(codes_BHW[start : start + step])
         return pixels
 
+    def code_vectors(self) -> np.ndarray:
+        """float32 [K, E]: the codebook."""
+        vectors: np.ndarray = self._network.quantize.embedding.weight.float().cpu().numpy()
+        return vectors
+
     def _encode(self, pixels_BHWC: np.ndarray) -> np.ndarray:
         import torch
 

@@ -89,6 +89,25 @@ def test_size_words_are_true():
     assert max(radius["small"]) < min(radius[""]) and max(radius[""]) < min(radius["large"])
 
 
+def test_huge_things_are_alone_in_the_middle_and_larger_than_large_ones():
+    source = Shapes(count=100, sizes=("64x96",), max_things=1, thing_sizes=("large", "huge"))
+    things = [thing for number in range(200) for thing in source.scene(str(number)).things]
+    huge, large = ([thing for thing in things if thing.size == size] for size in ("huge", "large"))
+    assert min(len(huge), len(large)) > 50
+    assert min(thing.radius for thing in huge) > max(thing.radius for thing in large)
+    assert all(abs(value - 0.5) + thing.radius < 0.5 for thing in huge for value in (thing.x, thing.y))
+    said = {source.scene(str(number)).layout for number in range(200) if source.scene(str(number)).things[0].size == "huge"}
+    assert said == {"", "in the middle"}
+
+
+def test_only_the_chosen_sizes_and_grounds_are_drawn():
+    source = Shapes(count=100, thing_sizes=("small", "medium"), grounds=("white", "black"), gradient_share=0.3)
+    scenes = [source.scene(str(number)) for number in range(200)]
+    assert {thing.size for scene in scenes for thing in scene.things} == {"small", ""}
+    assert {scene.ground for scene in scenes} == {"white", "black"}
+    assert {(scene.ground, scene.ground_end) for scene in scenes if scene.ground_end} == {("white", "black"), ("black", "white")}
+
+
 def test_things_do_not_touch_and_lie_inside():
     for sample in read(Shapes(count=200, sizes=("64x64", "128x32", "32x128"))):
         boxes = [d.box for d in sample.detections]
@@ -264,6 +283,12 @@ def test_edges_are_smooth_on_the_picture_and_hard_on_the_maps():
         ({"roles": ["image", "mask_1"]}, "roles: 'mask_1' wants 'edited_1' as well"),
         ({"roles": ["image", "subject_3", "subject_1"]}, "roles: 'subject_3' wants 'subject_2' as well"),
         ({"roles": ["depth"], "questions": True}, "questions are about the picture: roles wants 'image'"),
+        ({"thing_sizes": ["tiny"]}, "thing_sizes: 'tiny' is none of small, medium, large, huge"),
+        ({"thing_sizes": []}, "thing_sizes want at least one"),
+        ({"thing_sizes": ["huge"]}, "thing_sizes: 'huge' leaves no place for others: max_things is 1 then, got 3"),
+        ({"thing_sizes": ["large"]}, "thing_sizes: three in a row want 'small' or 'medium', got large"),
+        ({"grounds": ["beige"]}, "grounds: 'beige' is none of"),
+        ({"grounds": ["white"]}, "grounds: one that fades wants two colours"),
         ({"hold_out": ["red dog"]}, "hold_out: 'red dog' is none of"),
         ({"hold_out": [f"{c} {s}" for c in COLORS for s in SHAPES][:49]}, "hold_out: 49 of 96 kinds leave too little"),
         ({"hold_out": [f"{c} person" for c in COLORS][:7]}, "hold_out: 7 of 12 kinds leave too little"),
