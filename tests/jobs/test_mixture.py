@@ -78,14 +78,14 @@ def test_what_too_few_can_feed_is_pointed_out(tmp_path, capsys):
     assert line.endswith("off")
 
 
-def test_any_executor_and_any_number_of_workers_write_the_same_bytes(tmp_path, ray_cluster):
+def test_two_workers_of_ray_write_the_same_bytes_as_one_process(tmp_path, ray_cluster):
     tokens = 'target_size = 32\nmixture = "planned"'
     digests = []
-    for run in ('executor = "inprocess"', 'executor = "ray"\nworkers = 1', 'executor = "ray"\nworkers = 2'):
+    for run in ('executor = "inprocess"', 'executor = "ray"\nworkers = 2'):
         recipe, output = two_sources(tmp_path, tokens=tokens, run=f"unit_size = 32\n{run}")
         assert main(["prepare", str(recipe), "--set", f"output={output}{len(digests)}"]) == 0
         digests.append(token_digests(output.with_name(f"out{len(digests)}")))
-    assert digests[0] == digests[1] == digests[2]
+    assert digests[0] == digests[1]
 
 
 def test_a_mixture_that_cannot_be_foreseen_is_refused(tmp_path):

@@ -1,11 +1,7 @@
 """`mgpt prepare` from the outside: the golden ids, the same bytes whatever happens, and every sample accounted for."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +11,8 @@ import pytest
 from jobs.__main__ import main
 from pipeline.shards.reader import TokenShards
 from tests.broken_pictures import BROKEN
-from tests.jobs.recipes import GOLDEN, ROOT, token_digests, write_recipe
+from tests.forked import Forked, fork_command
+from tests.jobs.recipes import GOLDEN, token_digests, write_recipe
 
 SHAPES = 'kind = "shapes"\ncount = 24\nsizes = ["64x64"]'
 SMALL_UNITS = "[run]\nunit_size = 4\n"
@@ -65,7 +62,6 @@ def test_a_run_killed_three_times_ends_in_the_same_bytes(tmp_path):
         process = start(recipe)
         wait_for_units(output, done, process)
         process.kill()
-        process.wait()
     assert not (output / "tokens" / "manifest.json").exists()
     assert main(["prepare", str(recipe)]) == 0
     assert token_digests(output) == token_digests(quiet_output)
@@ -77,8 +73,8 @@ def test_an_interrupted_run_says_so_and_can_be_completed(tmp_path, signal_number
     recipe, output = write_recipe(tmp_path, SHAPES, rest=SMALL_UNITS)
     process = start(recipe)
     wait_for_units(output, 1, process)
-    process.send_signal(signal_number)
-    assert process.wait(60) == code
+    process.signal(signal_number)
+    assert process.finish()[0] == code
     assert main(["prepare", str(recipe)]) == 0
     assert len(TokenShards(str(output))) == 24
 
@@ -181,20 +177,14 @@ def test_a_dry_run_writes_nothing(tmp_path, capsys):
     assert not output.exists()
 
 
-def start(recipe: Path) -> subprocess.Popen[bytes]:
+def start(recipe: Path) -> Forked:
     """`mgpt prepare` in a process of its own."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "jobs", "prepare", str(recipe)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return fork_command(recipe.with_suffix(".words"), "prepare", str(recipe))
 
 
-def wait_for_units(output: Path, number: int, process: subprocess.Popen[bytes]) -> None:
+def wait_for_units(output: Path, number: int, process: Forked) -> None:
     """Wait until so many units are committed; the run must still be under way."""
-    deadline = time.monotonic() + 120
-    while len(list(output.glob("_work/*.json"))) < number:
-        assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+    process.wait_for(lambda: len(list(output.glob("_work/*.json"))) >= number)
 
 
 def small_pictures(count: int) -> list[bytes]:

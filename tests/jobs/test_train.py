@@ -1,12 +1,8 @@
 """`mgpt train` from the outside: what it says, what it refuses, and that a kill costs nothing."""
 
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,8 +10,9 @@ import torch
 from safetensors.torch import load_file
 
 from jobs.__main__ import main
+from tests.forked import Forked, fork_command
 from tests.jobs.lm.tiny import text_to_image_sequences
-from tests.jobs.recipes import GOLDEN_TOKENS, ROOT
+from tests.jobs.recipes import GOLDEN_TOKENS
 from tests.token_output import write_output
 
 TRAIN = "hidden_size = 32\nnum_layers = 2\nnum_heads = 2\nbatch_size = 4\nlog_every = 1\nthreads = 1\nrestrict_image_logits = true\n"
@@ -101,9 +98,8 @@ def test_a_killed_training_ends_as_an_undisturbed_one(tmp_path):
         if name == "killed":
             for step in (5, 15):
                 process = start(recipe)
-                wait_for(output / "train" / f"step-{step:06d}" / "trainer.json", process)
+                process.wait_for((output / "train" / f"step-{step:06d}" / "trainer.json").exists)
                 process.kill()
-                process.wait()
         assert main(["train", str(recipe)]) == 0
         last = output / "train" / "step-000060"
         ends.append(load_file(last / "model.safetensors") | load_file(last / "optimizer.safetensors"))
@@ -117,24 +113,14 @@ def test_an_interrupted_training_says_so_and_can_be_completed(tmp_path, signal_n
     recipe, output = write_train_recipe(tmp_path, "steps = 400\ncheckpoint_every = 3")
     write_output(output, text_to_image_sequences(8))
     process = start(recipe)
-    wait_for(output / "train" / "step-000003" / "trainer.json", process)
-    process.send_signal(signal_number)
-    assert process.wait(60) == code
+    process.wait_for((output / "train" / "step-000003" / "trainer.json").exists)
+    process.signal(signal_number)
+    assert process.finish()[0] == code
     assert not list((output / "train").glob("writing-*"))
     done = max(int(path.name[-6:]) for path in (output / "train").glob("step-*"))
     assert main(["train", str(recipe), "--set", f"train.steps={done + 1}"]) == 0
 
 
-def start(recipe: Path) -> subprocess.Popen[bytes]:
+def start(recipe: Path) -> Forked:
     """`mgpt train` in a process of its own."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "jobs", "train", str(recipe)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 120
-    while not path.exists():
-        assert process.poll() is None, "the run ended before it could be interrupted"
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+    return fork_command(recipe.with_suffix(".words"), "train", str(recipe))

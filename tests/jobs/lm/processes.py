@@ -1,21 +1,14 @@
-"""`mgpt train` in processes of its own, one or many (gloo), that start at once: forked from one that has imported torch already."""
+"""`mgpt train` on a few sequences, in one process or several that train together, and what their logs must share."""
 
-import multiprocessing
 import os
-import socket
 import sys
-import time
-from dataclasses import dataclass
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 
+from tests.forked import Forked, fork_command
 from tests.jobs.lm.tiny import write_mixed
 from tests.jobs.recipes import GOLDEN_TOKENS, ROOT
-
-FORK = multiprocessing.get_context("forkserver")
-FORK.set_forkserver_preload(["tests.jobs.lm.processes", "jobs.__main__", "jobs.lm.trainer", "torch._dynamo"])
 
 MODEL = "hidden_size = 32\nnum_layers = 2\nnum_heads = 2\nwarmup = 2\nlog_every = 1\nthreads = 1\n"
 
@@ -28,53 +21,9 @@ def write_recipe(folder: Path, train: str) -> Path:
     return recipe
 
 
-@dataclass
-class Launch:
-    """Processes that train together."""
-
-    ranks: list[BaseProcess]
-    words: Path  # what they print
-
-    def finish(self, seconds: float = 300) -> tuple[int, str]:
-        """Their exit code, the worst of all, and what they printed."""
-        deadline = time.monotonic() + seconds
-        for rank in self.ranks:
-            rank.join(max(deadline - time.monotonic(), 0))
-        codes = [rank.exitcode for rank in self.ranks]
-        if None in codes:
-            self.kill()
-            raise TimeoutError(self.words.read_text())
-        return max(abs(code) for code in codes), self.words.read_text()
-
-    def kill(self) -> None:
-        """SIGKILL."""
-        for rank in self.ranks:
-            rank.kill()
-            rank.join()
-
-
-def launch(recipe: Path, processes: int) -> Launch:
-    """As torchrun would do it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    words = recipe.with_suffix(".words")
-    words.write_text("")
-    ranks = []
-    for rank in range(processes):
-        own = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        ranks.append(FORK.Process(target=_train, args=(str(recipe), {name: str(value) for name, value in own.items()}, str(words))))
-        ranks[-1].start()
-    return Launch(ranks, words)
-
-
-def _train(recipe: str, environment: dict[str, str], words: str) -> None:
-    from jobs.__main__ import main
-
-    os.environ.update(environment)
-    with open(words, "a", buffering=1) as file:
-        sys.stdout = sys.stderr = file
-        sys.exit(main(["train", recipe]))
+def launch(recipe: Path, processes: int) -> Forked:
+    """`mgpt train`, as torchrun would do it."""
+    return fork_command(recipe.with_suffix(".words"), "train", str(recipe), processes=processes)
 
 
 def torchrun(recipe: Path, processes: int) -> list[str]:

@@ -1,8 +1,5 @@
 """Two processes (gloo) do all at once what one does: stages, rows of the head, LoRA, and grids of a divided model."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,8 +8,9 @@ from safetensors.torch import load_file
 
 from jobs.__main__ import main
 from jobs.lm.train_log import LOG, read_log
+from tests.jobs.lm.processes import launch
 from tests.jobs.lm.tiny import write_mixed
-from tests.jobs.recipes import GOLDEN_TOKENS, ROOT
+from tests.jobs.recipes import GOLDEN_TOKENS
 
 STAGES = """
 [train]
@@ -54,11 +52,8 @@ def outputs(tmp_path_factory):
     """Of one process, and of two."""
     folder = tmp_path_factory.mktemp("parallel")
     assert main(["train", str(write_recipe(folder / "one"))]) == 0
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*launcher, "-m", "jobs", "train", str(write_recipe(folder / "two"))]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stdout + done.stderr
+    code, words = launch(write_recipe(folder / "two"), 2).finish()
+    assert code == 0, words
     return folder / "one" / "out", folder / "two" / "out"
 
 

@@ -1,10 +1,6 @@
 """The trainer learns, resumes exactly, and begins with what it is given."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +9,8 @@ import pytest
 import torch
 
 from pipeline.errors import RecipeError, ResumeError
-from tests.tokenizer.vq.fitting.small import write_config
+from tests.forked import Forked, fork
+from tests.tokenizer.vq.fitting.small import small_options, small_pools, write_config
 from tokenizer.vq import ChameleonVQ
 from tokenizer.vq.fitting.options import AdversarialOptions, CodebookOptions, LossWeights, PerceptualOptions, TeacherOptions
 from tokenizer.vq.fitting.trainer import fit_vq
@@ -247,24 +244,14 @@ def test_a_checkpoint_made_with_other_parts_is_not_taken_over(options, pools):
             fit_vq(other, pools, pools, lambda line: None)
 
 
-RUN = """
-import sys
-from dataclasses import replace
-from pathlib import Path
-from tests.tokenizer.vq.fitting.small import small_options, small_pools
-from tokenizer.vq.fitting.trainer import fit_vq
-options = replace(small_options(Path(sys.argv[1])), steps=int(sys.argv[2]), save_every=10, report_every=5, plain_steps=5)
-fit_vq(options, small_pools(), small_pools(), lambda line: print(line, flush=True))
-"""
+def fit(folder: str, steps: int) -> None:
+    options = replace(small_options(Path(folder)), steps=steps, save_every=10, report_every=5, plain_steps=5)
+    fit_vq(options, small_pools(), small_pools(), lambda line: print(line, flush=True))
 
 
-def run_in_a_process(folder, steps, *launcher):
+def run_in_a_process(folder: Path, steps: int, processes: int = 1) -> Forked:
     folder.mkdir(exist_ok=True)
-    script = folder / "run.py"
-    script.write_text(RUN)
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, *launcher, str(script), str(folder), str(steps)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    return fork(folder / "words.txt", fit, str(folder), steps, processes=processes)
 
 
 def losses(lines):
@@ -274,29 +261,25 @@ def losses(lines):
 def test_a_killed_run_goes_on_with_the_same_next_loss(tmp_path):
     whole = run_in_a_process(tmp_path / "whole", 200)
     killed = run_in_a_process(tmp_path / "killed", 200)
-    seen = []
-    for line in killed.stdout:
-        seen.append(line)
-        if line.startswith("step 25/"):
-            os.kill(killed.pid, signal.SIGKILL)
-            break
-    assert killed.wait() == -signal.SIGKILL
-    wanted = losses(whole.stdout)
-    assert whole.wait() == 0
-    again = run_in_a_process(tmp_path / "killed", 200)
-    resumed = losses(again.stdout)
-    assert again.wait() == 0
-    assert losses(seen) == wanted[: len(losses(seen))]
+    killed.wait_for(lambda: "step 25/" in killed.words.read_text())
+    killed.kill()
+    seen = losses(killed.words.read_text().rpartition("\n")[0].splitlines())
+    code, words = whole.finish()
+    assert code == 0, words
+    wanted = losses(words.splitlines())
+    code, words = run_in_a_process(tmp_path / "killed", 200).finish()
+    assert code == 0, words
+    resumed = losses(words.splitlines())
+    assert 5 <= len(seen) < len(wanted)
+    assert seen == wanted[: len(seen)]
     assert len(resumed) < len(wanted)
     assert resumed == wanted[-len(resumed) :]
 
 
 def test_two_ranks_make_the_same_network_as_one(tmp_path):
-    one = run_in_a_process(tmp_path / "one", 12)
-    one.communicate()
-    two = run_in_a_process(tmp_path / "two", 12, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    output, _ = two.communicate()
-    assert (one.returncode, two.returncode) == (0, 0)
+    assert run_in_a_process(tmp_path / "one", 12).finish()[0] == 0
+    code, output = run_in_a_process(tmp_path / "two", 12, processes=2).finish()
+    assert code == 0, output
     assert output.count("step 12/12: PSNR") == 1  # one voice
     tensors = [torch.load(tmp_path / name / "out" / "checkpoint.pt", weights_only=True) for name in ("one", "two")]
     assert all(torch.allclose(tensors[0]["network"][key], value, atol=2e-3) for key, value in tensors[1]["network"].items())
