@@ -19,16 +19,15 @@ import argparse
 import copy
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 from transformers import ChameleonForConditionalGeneration, LogitsProcessor, LogitsProcessorList
 from transformers.generation.logits_process import TopKLogitsWarper, UnbatchedClassifierFreeGuidanceLogitsProcessor
 
-from jobs.lm.folder import read_names
-from jobs.lm.model import LanguageModel, count_parameters, new_config, new_model
-from jobs.lm.options import TrainOptions
+from benchmarks.lm_size import add_size_flags, sized_model
+from jobs.lm.folder import VQ_PREFIX
+from jobs.lm.model import LanguageModel
 from jobs.lm.requests import SampleRequest
 from jobs.lm.sampling.sampler import Sampler
 from pipeline.samples import Turn
@@ -44,34 +43,23 @@ GUIDANCE, TOP_K = 4.0, 2000
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tokenizer", default="tests/golden/tokenizer/text_tokenizer.json")
-    parser.add_argument("--vocabulary", type=int, default=65536, help="ids of the model; Chameleon's")
-    parser.add_argument("--hidden", type=int, default=512)
-    parser.add_argument("--layers", type=int, default=10)
-    parser.add_argument("--heads", type=int, default=8)
+    add_size_flags(parser)
     parser.add_argument("--size", type=int, default=256, help="pixels a side")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--windows", type=int, nargs="*", default=[4], help="Jacobi windows")
     parser.add_argument("--peak", type=float, default=4.0, help="factor of the head for Jacobi windows")
     parser.add_argument("--rounds", type=int, default=2, help="times that all ways are measured; the fastest counts")
-    parser.add_argument("--threads", type=int, default=0, help="of torch; 0: as it likes")
     parser.add_argument("--dtype", default="float32")
     args = parser.parse_args()
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    text, names = TextTokenizer(args.tokenizer), read_names(args.tokenizer)
-    options = TrainOptions(hidden_size=args.hidden, num_layers=args.layers, num_heads=args.heads)
-    vocab = replace(text.vocab, size=max(args.vocabulary, text.vocab.size))
     length = image_length(args.size, args.size)
-    model = new_model(options, vocab, names, max_tokens=length + 100, seed=0).eval().to(getattr(torch, args.dtype))
-    total, ends = count_parameters(new_config(options, vocab, names, length + 100))
-    print(f"{total / 1e6:.0f} million parameters, {ends / 1e6:.0f} of them in embedding and head")
-    print(f"{args.size}x{args.size}, {args.dtype}, {torch.get_num_threads()} threads")
+    sized = sized_model(args, length + 100)
+    model, text = sized.model.eval().to(getattr(torch, args.dtype)), sized.text
+    print(f"{args.size}x{args.size}, {args.dtype}")
     theirs, peaked = plain_model(model), copy.deepcopy(model)
     peaked.lm_head.weight.data *= args.peak
 
     def ours(batch: int, window: int, network: LanguageModel) -> Callable[[], int]:
-        sampler = Sampler(network, text, names, len(vocab.codes), seed=0, batch_size=batch, jacobi_window=window)
+        sampler = Sampler(network, text, sized.names, len(sized.vocab.codes), seed=0, batch_size=batch, jacobi_window=window)
         requests = make_requests(batch, args.size)
         return lambda: max(result.num_code_steps for result in sampler.sample(requests))
 
@@ -91,10 +79,10 @@ def main() -> None:
             started = time.perf_counter()
             passes[name] = way()
             seconds[name] = min(seconds[name], time.perf_counter() - started)
-    print("| way | answers at once | passes | tokens/s | of transformers at 1 | of transformers at as many |")
+    print(f"| way | answers at once | passes | tokens/s | of transformers at {args.batches[0]} | of transformers at as many |")
     print("|---|---|---|---|---|---|")
     rates = {(way, batch): batch * (length - NUM_HEAD) / taken for (way, batch), taken in seconds.items()}
-    first = next(iter(rates.values()))
+    first = rates["transformers", args.batches[0]]
     for (way, batch), rate in rates.items():
         same = rates.get(("transformers", batch), first)
         print(f"| {way} | {batch} | {passes[way, batch]} | {rate:.1f} | {rate / first:.2f} | {rate / same:.2f} |")
@@ -108,7 +96,8 @@ def make_requests(count: int, size: int) -> list[SampleRequest]:
 def plain_model(model: LanguageModel) -> ChameleonForConditionalGeneration:
     """The same weights in transformers' class, which must not mask the ids of images."""
     plain = ChameleonForConditionalGeneration(model.config).eval().to(model.lm_head.weight.dtype)
-    plain.load_state_dict(model.state_dict(), strict=False, assign=True)
+    vq = {name: tensor for name, tensor in plain.state_dict().items() if name.startswith(VQ_PREFIX)}  # never called
+    plain.load_state_dict(model.state_dict() | vq, assign=True)
     plain.model.vocabulary_mapping.image_tokens = []
     return plain
 

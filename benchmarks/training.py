@@ -14,57 +14,43 @@ Source of the clustering: as of `jobs.lm.plan_table.clustered_padding`.
 import argparse
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import torch
 
+from benchmarks.lm_size import add_size_flags, sized_model
 from benchmarks.planning import TASKS, simulate
 from jobs.lm.attention import attention_mask, use_attention
 from jobs.lm.batches import Batch, lay_out
-from jobs.lm.folder import read_names
 from jobs.lm.loss import batch_loss
-from jobs.lm.model import LanguageModel, count_parameters, new_config, new_model
+from jobs.lm.model import LanguageModel
 from jobs.lm.optimizer import make_optimizer
 from jobs.lm.options import TrainOptions
 from jobs.lm.plan import Plan
 from jobs.lm.plan_table import REFERENCE_BLOCK
 from jobs.lm.shuffle import permutation, word
 from pipeline.samples import TokenSequence
-from tokenizer.text import TextTokenizer
 
 PROMPT = 140  # tokens at the beginning that take no loss, at most half of the sequence
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tokenizer", default="tests/golden/tokenizer/text_tokenizer.json")
-    parser.add_argument("--vocabulary", type=int, default=65536, help="ids of the model; Chameleon's")
-    parser.add_argument("--hidden", type=int, default=512)
-    parser.add_argument("--layers", type=int, default=10)
-    parser.add_argument("--heads", type=int, default=8)
+    add_size_flags(parser)
     parser.add_argument("--target-size", type=int, default=512, help="of the pictures, pixels a side")
     parser.add_argument("--window", type=int, default=8192)
     parser.add_argument("--batch-size", type=int, default=32, help="windows of a global batch: so many are clustered together")
     parser.add_argument("--count", type=int, default=100_000, help="sequences of an epoch")
     parser.add_argument("--steps", type=int, default=3, help="windows, and padded batches, that are trained on")
-    parser.add_argument("--threads", type=int, default=0, help="of torch; 0: as it likes")
     args = parser.parse_args()
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    text, names = TextTokenizer(args.tokenizer), read_names(args.tokenizer)
-    options = TrainOptions(hidden_size=args.hidden, num_layers=args.layers, num_heads=args.heads)
-    vocab = replace(text.vocab, size=max(args.vocabulary, text.vocab.size))
-    model = new_model(options, vocab, names, max_tokens=args.window, seed=0)
-    total, ends = count_parameters(new_config(options, vocab, names, args.window))
-    print(f"{total / 1e6:.0f} million parameters, {ends / 1e6:.0f} of them in embedding and head; {torch.get_num_threads()} threads")
+    sized = sized_model(args, args.window)
 
     lengths, tasks = simulate(args.count, seed=0, target_size=args.target_size)
     packed = Plan(lengths, args.window, args.batch_size, 0).windows(0)
     padded = clustered(lengths, args.window, args.batch_size)
     windows = {"packed": (packed, args.window), "padded": (padded, 0)}
     steps = {way: make_batches(rows, width, lengths, tasks, args.steps) for way, (rows, width) in windows.items()}
-    train = trainer(model, options)
+    train = trainer(sized.model, sized.options)
     train(lay_out([[sequence_of(0, 64, 0)]], 64))  # allocations and caches
     seconds = dict.fromkeys(steps, 0.0)
     for batches in zip(*steps.values(), strict=True):

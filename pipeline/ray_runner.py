@@ -132,7 +132,8 @@ def _schedule(job: Job, encoder: EncoderSpec, units: Sequence[Unit], on_report: 
     count = range(placement.holders)
     encoders = [_remote(Holder).options(**options).remote(encoder, placement.holder_threads) for _ in count if job.part != "score"]
     models = [[_remote(Holder).options(**options).remote(spec, placement.holder_threads) for _ in count] for spec in job.models]
-    shared = ray.put(job)  # once for all workers, and held until the end: an actor that is started again wants it again
+    # once for all workers, held until the end for one that is started again; as an argument of its own Ray would warn that it may be lost
+    shared = [ray.put(job)]
     actors = [_remote(Worker).options(num_cpus=placement.worker_cpus).remote(shared, encoders, models) for _ in range(placement.workers)]
     ray.get([actor.ready.remote() for actor in (*encoders, *chain(*models), *actors)])
     todo, idle = deque((unit, 1) for unit in units), deque(actors)  # the unit, and which attempt it is
@@ -198,10 +199,14 @@ def _limit_threads(threads: int) -> None:
 
 
 class Worker:
-    """Does units, one at a time. Set up by the first call, and again after a crash."""
+    """Does units, one at a time. Set up by the first call, and again after a crash.
 
-    def __init__(self, job: Job, encoders: list[Any], models: list[list[Any]]):
-        self._job = job
+    Args:
+        shared: A reference to the job.
+    """
+
+    def __init__(self, shared: list[Any], encoders: list[Any], models: list[list[Any]]):
+        self._job: Job = ray.get(shared[0])
         self._encoders = encoders
         self._models = models
         self._is_set_up = False

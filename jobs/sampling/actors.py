@@ -62,11 +62,11 @@ def answer_on_ray(
     try:
         options = _place(ray.cluster_resources(), actors)
         remote = ray.remote(max_restarts=0, max_task_retries=0)(Sampling).options(**options)
-        shared, threads = ray.put(spec), torch.get_num_threads()
-        workers = [remote.remote(shared, threads) for _ in range(min(actors, len(asked)))]
+        threads = torch.get_num_threads()
+        workers = [remote.remote(spec, threads) for _ in range(min(actors, len(asked)))]
         try:
             hand = max(1, min(hand, -(-len(asked) // len(workers))))
-            yield from _deal(workers, asked, prepare, hand, lambda: remote.remote(shared, threads))
+            yield from _deal(workers, asked, prepare, hand, lambda: remote.remote(spec, threads))
         finally:
             for worker in workers:
                 ray.kill(worker)

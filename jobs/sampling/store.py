@@ -63,9 +63,9 @@ class Store:
         if not (self.folder / LIST).is_file():
             return False
         lines = [json.loads(line) for line in (self.folder / LIST).read_text().splitlines()]
-        if [{name: line.get(name) for name in one.line} for one, line in zip(self._asked, lines, strict=False)] != [
-            one.line for one in self._asked
-        ] or len(lines) != len(self._asked):
+        if len(lines) != len(self._asked) or any(
+            not one.line.items() <= line.items() for one, line in zip(self._asked, lines, strict=True)
+        ):
             return False
         files = [PAGE, *(file for line in lines for file in line["files"])]
         if self._identity is not None and not self._has_tokens():

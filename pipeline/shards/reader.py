@@ -137,22 +137,7 @@ class _Columns:
         self.table = table
         self.values, self.offsets = _list_views(table["input_ids"])
         self.span_values, self.span_offsets = _list_views(table["loss_spans"])
-
-    @cached_property
-    def key(self) -> "_Texts":
-        return _Texts(self.table["key"])
-
-    @cached_property
-    def task(self) -> "_Texts":
-        return _Texts(self.table["task"])
-
-    @cached_property
-    def caption(self) -> "_Texts":
-        return _Texts(self.table["caption"])
-
-    @cached_property
-    def metadata(self) -> "_Texts":
-        return _Texts(self.table["metadata"])
+        self.key, self.task, self.caption, self.metadata = (_Texts(table[name]) for name in ("key", "task", "caption", "metadata"))
 
     @cached_property
     def images(self) -> tuple[memoryview, memoryview, memoryview, memoryview]:
